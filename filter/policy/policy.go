@@ -1,0 +1,198 @@
+// Package policy is memgate.yaml: the one file that a user edits. It decodes
+// the file strictly, fills in secure defaults, reports what is wrong or unwise
+// with file, line and column, matches requests to routes, and derives the
+// content policy of each route.
+//
+// Secrets never stand in the file: where one is needed the value is a
+// [Secret], a reference of the form env:NAME or file:PATH. Relative paths are
+// relative to the policy file.
+package policy
+
+import "time"
+
+// Version is the only value of [Policy.Version] that this build reads.
+const Version = 1
+
+// Policy is the decoded memgate.yaml with its defaults filled in. The `doc`
+// tags are the source of the JSON Schema and of the reference in the docs.
+type Policy struct {
+	Version     int         `yaml:"version" doc:"version of the file's format; 1"`
+	Environment string      `yaml:"environment" doc:"development or production; a label that API keys and lint use" enum:"development,production" default:"development"`
+	Server      Server      `yaml:"server" doc:"where memgate itself listens"`
+	Envoy       Envoy       `yaml:"envoy" doc:"what memgate render writes for Envoy beyond what the policy implies"`
+	Upstream    Upstream    `yaml:"upstream" doc:"the service that is protected"`
+	Transaction Transaction `yaml:"transaction" doc:"the signed identity (Txn-Token) that the upstream receives"`
+	CORS        CORS        `yaml:"cors" doc:"cross-origin requests; nothing is allowed unless named"`
+	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
+	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
+	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant"`
+	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
+	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
+	Audit       Audit       `yaml:"audit" doc:"one JSON line for each request"`
+
+	dir    string // of the file, for relative paths
+	routes *matcher
+}
+
+// Server is where memgate listens.
+type Server struct {
+	GRPC string `yaml:"grpc" doc:"host:port of the authz service and the access log receiver" default:"127.0.0.1:9001"`
+	HTTP string `yaml:"http" doc:"host:port of health, metrics, key set, content policies and sessions" default:"127.0.0.1:9002"`
+	Host string `yaml:"host" doc:"host by which Envoy reaches memgate; the host of grpc and http when empty"`
+}
+
+// Envoy is what the rendered Envoy configuration needs to know.
+type Envoy struct {
+	Listen         string `yaml:"listen" doc:"host:port of the edge" default:"127.0.0.1:8080"`
+	Admin          string `yaml:"admin" doc:"host:port of Envoy's admin interface; loopback only" default:"127.0.0.1:9901"`
+	TrustedHops    int    `yaml:"trusted_hops" doc:"proxies in front whose X-Forwarded-For is believed" default:"0" min:"0" max:"16"`
+	Wasm           string `yaml:"wasm" doc:"path of the filter as Envoy sees it" default:"build/memgate.wasm"`
+	MaxConnections int    `yaml:"max_connections" doc:"downstream connections that Envoy accepts" default:"10000" min:"1"`
+}
+
+// Upstream is the protected service.
+type Upstream struct {
+	Address    string              `yaml:"address" doc:"host:port of the service" required:"true"`
+	Audience   string              `yaml:"audience" doc:"audience of the Txn-Token" default:"upstream"`
+	Timeout    Duration            `yaml:"timeout" doc:"time for a whole response; 0s for none (streams)" default:"60s"`
+	Credential *UpstreamCredential `yaml:"credential" doc:"the service's own key, added by the edge so that no client ever holds it"`
+}
+
+// UpstreamCredential is the key that the edge adds to each request.
+type UpstreamCredential struct {
+	Header string `yaml:"header" doc:"header that carries it" default:"authorization"`
+	Prefix string `yaml:"prefix" doc:"text before the key, such as 'Bearer '"`
+	Value  Secret `yaml:"value" doc:"the key: env:NAME or file:PATH; required at start" required:"true"`
+}
+
+// Transaction configures the Txn-Token.
+type Transaction struct {
+	Issuer string   `yaml:"issuer" doc:"iss of the Txn-Token" default:"memgate"`
+	TTL    Duration `yaml:"ttl" doc:"lifetime of a Txn-Token" default:"30s" min:"1s" max:"5m"`
+	Key    Secret   `yaml:"key" doc:"Ed25519 signing key as a JWK; a file that does not exist is created with mode 0600" default:"file:txn-key.json"`
+}
+
+// CORS is the cross-origin policy (Fetch standard, section 3.2).
+type CORS struct {
+	AllowOrigins        []string `yaml:"allow_origins" doc:"exact origins, https://*.example.com, or *"`
+	AllowMethods        []string `yaml:"allow_methods" doc:"methods of a cross-origin request" default:"GET,HEAD,POST,PUT,PATCH,DELETE"`
+	AllowHeaders        []string `yaml:"allow_headers" doc:"request headers of a cross-origin request" default:"authorization,content-type,x-api-key,x-session-token,x-request-id"`
+	ExposeHeaders       []string `yaml:"expose_headers" doc:"response headers that a page may read" default:"x-request-id,ratelimit,ratelimit-policy,retry-after"`
+	AllowCredentials    bool     `yaml:"allow_credentials" doc:"whether a page may send cookies and HTTP authentication"`
+	MaxAge              Duration `yaml:"max_age" doc:"how long a browser keeps a preflight's answer" default:"600s" min:"0s" max:"24h"`
+	AllowPrivateNetwork bool     `yaml:"allow_private_network" doc:"whether public pages may reach this service on a private network"`
+}
+
+// Headers are the security headers of every response.
+type Headers struct {
+	Preset   string            `yaml:"preset" doc:"api for JSON services, web for pages" enum:"api,web" default:"api"`
+	Override map[string]string `yaml:"override" doc:"header name to value; an empty value leaves that header out"`
+}
+
+// Identity says who may make a request.
+type Identity struct {
+	Issuers  []Issuer  `yaml:"issuers" doc:"issuers of JSON Web Tokens"`
+	APIKeys  *APIKeys  `yaml:"api_keys" doc:"keys that memgate issued"`
+	Sessions *Sessions `yaml:"sessions" doc:"session tokens that memgate issues for an agent"`
+}
+
+// Issuer is one issuer of JWTs. Without JWKSURI and JWKSFile its keys are
+// found by OpenID Connect Discovery 1.0, section 4.
+type Issuer struct {
+	Issuer     string   `yaml:"issuer" doc:"exact value of iss; an https URL (http on loopback only)" required:"true"`
+	JWKSURI    string   `yaml:"jwks_uri" doc:"where its keys are; found by discovery when empty"`
+	JWKSFile   string   `yaml:"jwks_file" doc:"file that holds its keys, instead of a URL"`
+	Audiences  []string `yaml:"audiences" doc:"a token must name one of them" required:"true"`
+	Algorithms []string `yaml:"algorithms" doc:"signature algorithms that are accepted" default:"RS256,ES256,EdDSA"`
+	Typ        string   `yaml:"typ" doc:"required typ of the token's header, such as at+jwt"`
+	Leeway     Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
+	Tenant     Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
+	Subject    Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
+	Scopes     Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
+}
+
+// Claim names a member of a token's claims.
+type Claim struct {
+	Claim string `yaml:"claim" doc:"a claim's name, or a JSON pointer (RFC 6901) that starts with /" required:"true"`
+}
+
+// APIKeys is where the hashes of API keys are.
+type APIKeys struct {
+	File   Secret `yaml:"file" doc:"file of key hashes, written by memgate key; mode 0600" required:"true"`
+	Pepper Secret `yaml:"pepper" doc:"key of the hashes; beside the file, created by the first memgate key create, when empty"`
+}
+
+// Sessions configures X-Session-Token.
+type Sessions struct {
+	TTL Duration `yaml:"ttl" doc:"lifetime of a session" default:"6h" min:"1m" max:"168h"`
+	Max int      `yaml:"max" doc:"sessions that are held at once" default:"100000" min:"1"`
+}
+
+// Limits are rates per tenant.
+type Limits struct {
+	Store   string          `yaml:"store" doc:"where counters live" enum:"memory" default:"memory"`
+	MaxKeys int             `yaml:"max_keys" doc:"tenants and classes counted at once" default:"100000" min:"1"`
+	Classes map[string]Rate `yaml:"classes" doc:"class name to rate, such as 60/m" default:"write=60/m,read=120/m"`
+}
+
+// PII says what is done with each entity in each direction.
+type PII struct {
+	Request  map[string]string `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
+	Response map[string]string `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
+	Key      Secret            `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
+}
+
+// Route is one rule. A request that matches no route is denied.
+type Route struct {
+	Name      string  `yaml:"name" doc:"name in logs and metrics; the path when empty"`
+	Match     Match   `yaml:"match" doc:"which requests" required:"true"`
+	Anonymous bool    `yaml:"anonymous" doc:"whether no credential is needed"`
+	Require   Require `yaml:"require" doc:"what the principal must hold"`
+	Class     string  `yaml:"class" doc:"rate class; read for GET, HEAD and OPTIONS and write for others when empty"`
+	Limit     *Rate   `yaml:"limit" doc:"a rate of this route's own instead of its class's"`
+	Content   Content `yaml:"content" doc:"rules for the bodies"`
+}
+
+// Match selects requests. Path segments in braces match one segment, a last
+// segment {name...} matches the rest.
+type Match struct {
+	Methods []string `yaml:"methods" doc:"methods; all when empty"`
+	Path    string   `yaml:"path" doc:"path template, such as /api/v2/agents/{agent_id}/remember" required:"true"`
+}
+
+// Require is what a principal must hold.
+type Require struct {
+	Scopes []string `yaml:"scopes" doc:"scopes that must all be held"`
+}
+
+// Content are the rules for the bodies of a route.
+type Content struct {
+	MaxBody  Size              `yaml:"max_body" doc:"bytes of a request's body" default:"64KiB"`
+	MaxDepth int               `yaml:"max_depth" doc:"nesting of a JSON body" default:"32" min:"1" max:"256"`
+	Types    []string          `yaml:"types" doc:"media types of a request's body" default:"application/json"`
+	Fields   map[string]Size   `yaml:"fields" doc:"member path (content, memories[].content) to its limit in bytes"`
+	Request  map[string]string `yaml:"request" doc:"this route's own pii.request rules, on top of the general ones"`
+	Response map[string]string `yaml:"response" doc:"this route's own pii.response rules, on top of the general ones"`
+}
+
+// Audit is where the audit lines go.
+type Audit struct {
+	File string `yaml:"file" doc:"path of the log; - for standard output" default:"-"`
+}
+
+// Duration is a length of time written as Go writes it: 30s, 10m, 6h.
+type Duration time.Duration
+
+// Size is a number of bytes: 64KiB, 10KiB, 1MiB, or a plain number.
+type Size int64
+
+// Rate is a number of requests in a length of time, 60/m, with an optional
+// burst, "60/m burst 10".
+type Rate struct {
+	Limit int
+	Per   time.Duration
+	Burst int
+}
+
+// Secret is a reference to a secret, env:NAME or file:PATH, never its value.
+type Secret string
