@@ -1,0 +1,124 @@
+package identity
+
+import "slices"
+
+// Reasons that Extract gives: which credential a request carries cannot be said.
+const (
+	// ReasonMalformedAuthorization: Authorization is not "scheme SP token68".
+	ReasonMalformedAuthorization Reason = "malformed_authorization"
+	// ReasonUnsupportedScheme: an Authorization scheme other than Bearer, Token, ApiKey.
+	ReasonUnsupportedScheme Reason = "unsupported_scheme"
+	// ReasonRepeatedCredential: a credential header that occurs twice or is comma-joined.
+	ReasonRepeatedCredential Reason = "repeated_credential"
+	// ReasonAmbiguousCredentials: two credentials of which only one may be sent.
+	ReasonAmbiguousCredentials Reason = "ambiguous_credentials"
+	// ReasonMalformedAPIKeyHeader: X-API-Key is empty or holds other than visible ASCII.
+	ReasonMalformedAPIKeyHeader Reason = "malformed_api_key_header"
+	// ReasonMalformedSessionHeader: X-Session-Token likewise.
+	ReasonMalformedSessionHeader Reason = "malformed_session_header"
+	// ReasonNoCredentials: the route wants a credential and there is none.
+	ReasonNoCredentials Reason = "no_credentials"
+)
+
+// Reasons of package token.
+const (
+	ReasonTokenTooLong         Reason = "token_too_long"
+	ReasonTokenNotCompact      Reason = "token_not_compact"
+	ReasonTokenEncrypted       Reason = "token_encrypted"
+	ReasonTokenBase64          Reason = "token_base64"
+	ReasonTokenHeaderMalformed Reason = "token_header_malformed"
+	ReasonTokenClaimsMalformed Reason = "token_claims_malformed"
+	ReasonTokenDuplicateMember Reason = "token_duplicate_member"
+	ReasonTokenNested          Reason = "token_nested"
+	ReasonTokenEmbeddedKey     Reason = "token_embedded_key"
+	ReasonTokenCritical        Reason = "token_critical_header"
+	ReasonTokenUnencoded       Reason = "token_unencoded_payload"
+	ReasonTokenCompressed      Reason = "token_compressed"
+	ReasonTokenType            Reason = "token_type"
+	ReasonTokenKidMalformed    Reason = "token_kid_malformed"
+	ReasonAlgorithmMissing     Reason = "algorithm_missing"
+	ReasonAlgorithmNone        Reason = "algorithm_none"
+	ReasonAlgorithmSymmetric   Reason = "algorithm_symmetric"
+	ReasonAlgorithmNotAllowed  Reason = "algorithm_not_allowed"
+	ReasonKeyUnknown           Reason = "key_unknown"
+	ReasonKeyAmbiguous         Reason = "key_ambiguous"
+	ReasonKeyTypeMismatch      Reason = "key_type_mismatch"
+	ReasonKeyUse               Reason = "key_use"
+	ReasonKeyWeak              Reason = "key_weak"
+	ReasonSignatureLength      Reason = "signature_length"
+	ReasonSignatureInvalid     Reason = "signature_invalid"
+	ReasonIssuerMissing        Reason = "issuer_missing"
+	ReasonIssuerUnknown        Reason = "unknown_issuer"
+	ReasonAudienceMissing      Reason = "audience_missing"
+	ReasonAudienceMismatch     Reason = "audience_mismatch"
+	ReasonExpiryMissing        Reason = "expiry_missing"
+	ReasonTokenExpired         Reason = "token_expired"
+	ReasonTokenNotYetValid     Reason = "token_not_yet_valid"
+	ReasonTokenIssuedInFuture  Reason = "token_issued_in_future"
+	ReasonSubjectInvalid       Reason = "subject_invalid"
+	ReasonScopesInvalid        Reason = "scopes_invalid"
+	ReasonTenantMissing        Reason = "tenant_missing"
+	ReasonTenantInvalid        Reason = "tenant_invalid"
+	// ReasonKeysUnavailable: no keys of the issuer are at hand, or only such as are too
+	// old to be trusted (503).
+	ReasonKeysUnavailable Reason = "keys_unavailable"
+)
+
+// Reasons of package apikey.
+const (
+	ReasonAPIKeyMalformed Reason = "api_key_malformed"
+	ReasonAPIKeyChecksum  Reason = "api_key_checksum"
+	ReasonAPIKeyUnknown   Reason = "api_key_unknown"
+	ReasonAPIKeyExpired   Reason = "api_key_expired"
+	ReasonAPIKeyRevoked   Reason = "api_key_revoked"
+)
+
+// Reasons of package session.
+const (
+	ReasonSessionMalformed Reason = "session_malformed"
+	ReasonSessionUnknown   Reason = "session_unknown"
+	ReasonSessionExpired   Reason = "session_expired"
+	// ReasonSessionMismatch: a session token beside a credential of another subject or
+	// tenant (403).
+	ReasonSessionMismatch Reason = "session_mismatch"
+	// ReasonSessionNested: a session cannot be issued for a session (403).
+	ReasonSessionNested Reason = "session_nested"
+	// ReasonSessionCapacity: no more sessions can be kept (503).
+	ReasonSessionCapacity Reason = "session_capacity"
+)
+
+// Reasons of packages tenant and access.
+const (
+	ReasonTenantMismatch    Reason = "tenant_mismatch"
+	ReasonAgentMismatch     Reason = "agent_mismatch"
+	ReasonInsufficientScope Reason = "insufficient_scope"
+)
+
+// ReasonInternal stands for an error that has no typed reason.
+const ReasonInternal Reason = "internal"
+
+var allReasons = [...]Reason{
+	ReasonMalformedAuthorization, ReasonUnsupportedScheme, ReasonRepeatedCredential,
+	ReasonAmbiguousCredentials, ReasonMalformedAPIKeyHeader, ReasonMalformedSessionHeader,
+	ReasonNoCredentials,
+	ReasonTokenTooLong, ReasonTokenNotCompact, ReasonTokenEncrypted, ReasonTokenBase64,
+	ReasonTokenHeaderMalformed, ReasonTokenClaimsMalformed, ReasonTokenDuplicateMember,
+	ReasonTokenNested, ReasonTokenEmbeddedKey, ReasonTokenCritical, ReasonTokenUnencoded,
+	ReasonTokenCompressed, ReasonTokenType, ReasonTokenKidMalformed, ReasonAlgorithmMissing,
+	ReasonAlgorithmNone, ReasonAlgorithmSymmetric, ReasonAlgorithmNotAllowed, ReasonKeyUnknown,
+	ReasonKeyAmbiguous, ReasonKeyTypeMismatch, ReasonKeyUse, ReasonKeyWeak,
+	ReasonSignatureLength, ReasonSignatureInvalid, ReasonIssuerMissing, ReasonIssuerUnknown,
+	ReasonAudienceMissing, ReasonAudienceMismatch, ReasonExpiryMissing, ReasonTokenExpired,
+	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid,
+	ReasonTenantMissing, ReasonTenantInvalid, ReasonKeysUnavailable,
+	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
+	ReasonAPIKeyRevoked,
+	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
+	ReasonSessionNested, ReasonSessionCapacity,
+	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope,
+	ReasonInternal,
+}
+
+// Reasons returns every reason that exists, so that a host can bound and document its
+// metric labels.
+func Reasons() []Reason { return slices.Clone(allReasons[:]) }
