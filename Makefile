@@ -1,0 +1,59 @@
+# memgate: `make run` starts everything, `make help` lists the rest.
+# Needs Go, make, bash and Python with pip. Everything fetched or built goes
+# to .tools/ and build/, both ignored by git.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$(VERSION)"
+GOTOOL   = go tool -modfile=tools/go.mod
+# The folders with Go code.
+SOURCES  = filter wasm envoy memory-backend e2e
+
+.PHONY: help
+help: ## list the targets
+	@echo "memgate: a security edge behind Envoy, and a memory service for agents"
+	@echo
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build everything and start it on http://127.0.0.1:8080 (MEMGATE_PORT changes the port)
+	@envoy=$$(tools/envoy.sh) && ENVOY=$$envoy exec build/memgate dev
+
+.PHONY: test
+test: build ## run all tests: unit, fuzz seeds, golden files, and end to end through a real Envoy
+	@tools/test.sh
+
+.PHONY: lint
+lint: go ## check format, vet, staticcheck, secrets in tree and history, known vulnerabilities
+	@tools/lint.sh
+
+.PHONY: bench
+bench: go ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: render
+render: build ## rewrite the generated files: Envoy configuration, schema, reference, golden files
+	@tools/render.sh
+
+.PHONY: build
+build: build/memgate build/memory-backend build/memgate.wasm ## build memgate, memory-backend and memgate.wasm into build/
+
+# Go decides by itself what must be compiled again.
+.PHONY: build/memgate build/memory-backend build/memgate.wasm
+build/memgate: go
+	$(GOBUILD) -o $@ ./filter/cmd/memgate
+build/memory-backend: go
+	$(GOBUILD) -o $@ ./memory-backend/cmd/memory-backend
+build/memgate.wasm: go
+	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildmode=c-shared -ldflags="-s -w" -o $@ ./wasm
+
+.PHONY: clean
+clean: ## remove what was built and fetched, and the development state in .run/
+	rm -rf build .tools .run
+
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo "memgate: Go 1.26 or newer is needed; install it from https://go.dev/dl/" >&2; exit 1; }
