@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Everything `make render` rewrites. `git diff` afterwards shows what changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# A file is replaced only by a whole one.
+write() {
+  local file=$1
+  shift
+  mkdir -p "$(dirname "$file")"
+  "$@" >"$file.new" || { rm -f "$file.new"; return 1; }
+  mv "$file.new" "$file"
+  printf 'wrote %s\n' "$file"
+}
+
+write docs/memgate.schema.json build/memgate schema
+write docs/policy.md build/memgate docs policy
+write docs/problems.md build/memgate docs problems
+write envoy/envoy.yaml build/memgate render envoy
+write deploy/compose/envoy.yaml build/memgate render envoy deploy/compose/memgate.yaml
+
+# Golden files: the packages whose tests declare an -update flag.
+mapfile -t golden < <(grep -rlE --include='*_test.go' 'flag\.Bool(Var)?\(.*"update"' filter wasm envoy memory-backend e2e | xargs -r -n1 dirname | sort -u)
+if [ "${#golden[@]}" -gt 0 ]; then
+  go test "${golden[@]/#/./}" -update
+fi

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Everything `make test` runs. Called by make, which has built build/ before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ENVOY=$(tools/envoy.sh)
+MEMGATE_VENV=$(tools/venv.sh)
+export ENVOY MEMGATE_VENV
+"$ENVOY" --version | grep -o 'version: .*' | sed "s|^|envoy ($ENVOY) |"
+
+if ! chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
+  if [ "${CI:-}" = true ]; then
+    echo 'memgate: no Chromium on PATH; CI must have one.' >&2
+    exit 1
+  fi
+  echo '!! No Chromium on PATH: the browser tests will be skipped.' >&2
+else
+  printf 'chromium: %s\n' "$chromium"
+fi
+
+# The race detector needs a C compiler.
+race=()
+if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then
+  race=(-race)
+elif [ "${CI:-}" = true ]; then
+  echo 'memgate: no C compiler; CI must have one for the race detector.' >&2
+  exit 1
+else
+  echo '!! No C compiler: the tests run without the race detector.' >&2
+fi
+
+log=build/test.log
+mkdir -p build
+: >"$log"
+run() {
+  printf '\n$ %s\n' "$*"
+  "$@" 2>&1 | tee -a "$log"
+}
+
+status=0
+run go vet ./... || status=1
+mapfile -t units < <(go list ./... | grep -v '/e2e\(/\|$\)')
+mapfile -t suites < <(go list ./... | grep '/e2e\(/\|$\)')
+run go test "${race[@]}" -timeout 20m "${units[@]}" || status=1
+# Named one by one, as each drives real processes; never from the cache, which
+# knows nothing of the binaries that they start.
+if [ "${#suites[@]}" -gt 0 ]; then
+  run go test -v -count=1 -timeout 30m "${suites[@]}" || status=1
+fi
+
+if skipped=$(grep -E '^ *--- SKIP' "$log"); then
+  printf '\n!! SKIPPED, so not tested here:\n%s\n' "$skipped"
+fi
+exit "$status"
