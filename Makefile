@@ -50,6 +50,11 @@ build/memory-backend: go
 build/memgate.wasm: go
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildmode=c-shared -ldflags="-s -w" -o $@ ./wasm
 
+.PHONY: compose
+compose: go ## build the container images, make an API key, and start docker-compose.yml
+	@deploy/compose/prepare.sh
+	@if docker compose version >/dev/null 2>&1; then exec docker compose up --build; else exec docker-compose up --build; fi
+
 .PHONY: clean
 clean: ## remove what was built and fetched, and the development state in .run/
 	rm -rf build .tools .run

@@ -17,7 +17,9 @@ write docs/memgate.schema.json build/memgate schema
 write docs/policy.md build/memgate docs policy
 write docs/problems.md build/memgate docs problems
 write envoy/envoy.yaml build/memgate render envoy
-write deploy/compose/envoy.yaml build/memgate render envoy deploy/compose/memgate.yaml
+# The containers have the routes of memgate.yaml under a head of their own.
+write deploy/compose/memgate.yaml sh -c "cat deploy/compose/head.yaml && sed -n '/^routes:/,\$p' memgate.yaml"
+write deploy/compose/envoy.yaml build/memgate render envoy --config deploy/compose/memgate.yaml
 
 # Golden files: the packages whose tests declare an -update flag.
 mapfile -t golden < <(grep -rlE --include='*_test.go' 'flag\.Bool(Var)?\(.*"update"' filter wasm envoy memory-backend e2e | xargs -r -n1 dirname | sort -u)
