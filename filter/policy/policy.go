@@ -8,19 +8,17 @@
 // relative to the policy file.
 package policy
 
-import "time"
-
 // Version is the only value of [Policy.Version] that this build reads.
 const Version = 1
 
 // Policy is the decoded memgate.yaml with its defaults filled in. The `doc`
 // tags are the source of the JSON Schema and of the reference in the docs.
 type Policy struct {
-	Version     int         `yaml:"version" doc:"version of the file's format; 1"`
+	Version     int         `yaml:"version" doc:"version of the file's format" required:"true" min:"1" max:"1"`
 	Environment string      `yaml:"environment" doc:"development or production; a label that API keys and lint use" enum:"development,production" default:"development"`
 	Server      Server      `yaml:"server" doc:"where memgate itself listens"`
 	Envoy       Envoy       `yaml:"envoy" doc:"what memgate render writes for Envoy beyond what the policy implies"`
-	Upstream    Upstream    `yaml:"upstream" doc:"the service that is protected"`
+	Upstream    Upstream    `yaml:"upstream" doc:"the service that is protected" required:"true"`
 	Transaction Transaction `yaml:"transaction" doc:"the signed identity (Txn-Token) that the upstream receives"`
 	CORS        CORS        `yaml:"cors" doc:"cross-origin requests; nothing is allowed unless named"`
 	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
@@ -30,8 +28,13 @@ type Policy struct {
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
 	Audit       Audit       `yaml:"audit" doc:"one JSON line for each request"`
 
-	dir    string // of the file, for relative paths
-	routes *matcher
+	dir     string           // of the file, for relative paths
+	file    string           // name of the file in findings
+	digest  string           // of the file's bytes
+	places  map[string]place // where each member stands in the file
+	failed  map[string]bool  // members that were reported already
+	tree    *node            // the routes, for matching
+	methods []string         // all that some route takes, sorted
 }
 
 // Server is where memgate listens.
@@ -137,26 +140,31 @@ type Limits struct {
 
 // PII says what is done with each entity in each direction.
 type PII struct {
-	Request  map[string]string `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
-	Response map[string]string `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
-	Key      Secret            `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
+	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
+	Response Actions `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
+	Key      Secret  `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
 }
 
 // Route is one rule. A request that matches no route is denied.
 type Route struct {
-	Name      string  `yaml:"name" doc:"name in logs and metrics; the path when empty"`
+	Name      string  `yaml:"name" doc:"name in logs and metrics, unique; the path when empty"`
 	Match     Match   `yaml:"match" doc:"which requests" required:"true"`
 	Anonymous bool    `yaml:"anonymous" doc:"whether no credential is needed"`
 	Require   Require `yaml:"require" doc:"what the principal must hold"`
 	Class     string  `yaml:"class" doc:"rate class; read for GET, HEAD and OPTIONS and write for others when empty"`
 	Limit     *Rate   `yaml:"limit" doc:"a rate of this route's own instead of its class's"`
 	Content   Content `yaml:"content" doc:"rules for the bodies"`
+
+	// Own is set on the routes of the sessions API, which memgate serves
+	// itself. They come with identity.sessions and not from the file, though
+	// a route of the file for the same requests may set what they require.
+	Own bool `yaml:"-"`
 }
 
 // Match selects requests. Path segments in braces match one segment, a last
 // segment {name...} matches the rest.
 type Match struct {
-	Methods []string `yaml:"methods" doc:"methods; all when empty"`
+	Methods []string `yaml:"methods" doc:"methods; when empty GET, HEAD, POST, PUT, PATCH and DELETE, or on an anonymous route GET and HEAD; GET brings HEAD along, OPTIONS must be named"`
 	Path    string   `yaml:"path" doc:"path template, such as /api/v2/agents/{agent_id}/remember" required:"true"`
 }
 
@@ -167,32 +175,15 @@ type Require struct {
 
 // Content are the rules for the bodies of a route.
 type Content struct {
-	MaxBody  Size              `yaml:"max_body" doc:"bytes of a request's body" default:"64KiB"`
-	MaxDepth int               `yaml:"max_depth" doc:"nesting of a JSON body" default:"32" min:"1" max:"256"`
-	Types    []string          `yaml:"types" doc:"media types of a request's body" default:"application/json"`
-	Fields   map[string]Size   `yaml:"fields" doc:"member path (content, memories[].content) to its limit in bytes"`
-	Request  map[string]string `yaml:"request" doc:"this route's own pii.request rules, on top of the general ones"`
-	Response map[string]string `yaml:"response" doc:"this route's own pii.response rules, on top of the general ones"`
+	MaxBody  Size            `yaml:"max_body" doc:"bytes of a request's body" default:"64KiB" max:"1GiB"`
+	MaxDepth int             `yaml:"max_depth" doc:"nesting of a JSON body" default:"32" min:"1" max:"256"`
+	Types    []string        `yaml:"types" doc:"media types of a request's body" default:"application/json"`
+	Fields   map[string]Size `yaml:"fields" doc:"member path (content, memories[].content) to its limit in bytes"`
+	Request  Actions         `yaml:"request" doc:"this route's own pii.request rules; one that names an entity wins over the general rules, default only over the general default"`
+	Response Actions         `yaml:"response" doc:"this route's own pii.response rules; one that names an entity wins over the general rules, default only over the general default"`
 }
 
 // Audit is where the audit lines go.
 type Audit struct {
 	File string `yaml:"file" doc:"path of the log; - for standard output" default:"-"`
 }
-
-// Duration is a length of time written as Go writes it: 30s, 10m, 6h.
-type Duration time.Duration
-
-// Size is a number of bytes: 64KiB, 10KiB, 1MiB, or a plain number.
-type Size int64
-
-// Rate is a number of requests in a length of time, 60/m, with an optional
-// burst, "60/m burst 10".
-type Rate struct {
-	Limit int
-	Per   time.Duration
-	Burst int
-}
-
-// Secret is a reference to a secret, env:NAME or file:PATH, never its value.
-type Secret string

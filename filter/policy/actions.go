@@ -1,0 +1,36 @@
+package policy
+
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Actions maps an entity, such as EMAIL_ADDRESS, or the word default, to what
+// is done with it: allow, redact, mask, hash or block.
+type Actions map[string]string
+
+// defaultEntity is the key of the action for entities that have none.
+const defaultEntity = "default"
+
+// checkAction says what is wrong with one entry of an [Actions] mapping; the
+// rule is "" when nothing is.
+func checkAction(e entry) (rule, message string) {
+	if rule, message := laterKey(e.name, ""); rule != "" {
+		return rule, message
+	}
+	entities := append(entityNames(), defaultEntity)
+	if !slices.Contains(entities, e.name) {
+		return "entity", "unknown entity " + show(e.name) + didYouMean(e.name, entities)
+	}
+	if e.value.Kind != yaml.ScalarNode || e.value.Tag == "!!null" {
+		return "action", e.name + " must have an action: " + oneOf(actionNames())
+	}
+	if rule, message := laterKey(e.value.Value, ""); rule == "later" {
+		return rule, message
+	}
+	if !slices.Contains(actionNames(), e.value.Value) {
+		return "action", "unknown action " + show(e.value.Value) + " for " + e.name + didYouMean(e.value.Value, actionNames())
+	}
+	return "", ""
+}

@@ -1,0 +1,44 @@
+package policy
+
+import "strings"
+
+// laterKey explains keys that a reader of other documents, or of other
+// gateways, expects and that this version does not have. It returns "" for
+// keys that are just unknown.
+func laterKey(key, path string) (rule, message string) {
+	switch word := fold(key); {
+	case strings.HasPrefix(word, "failure"), strings.HasPrefix(word, "failopen"), word == "onerror", word == "onfailure", word == "statusonerror":
+		return "fail-open", `there is no key "` + failKey(key) + `"` + in(path) + ": memgate has no fail-open; when a part of it fails the request is refused, so remove the key"
+	case word == "mode":
+		return "later", `"mode" is not in this version: every stage enforces, and there is no shadow or off; remove the key`
+	case strings.HasPrefix(word, "poison"):
+		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
+	case word == "redis":
+		return "later", `"redis" is not in this version: limits are counted in memory by each instance; remove the key`
+	case word == "reveal":
+		return "later", `"reveal" is not in this version, as there are no pseudonyms to reveal; remove the key`
+	case strings.HasPrefix(word, "pseudonym"):
+		return "later", `"pseudonymize" is not in this version; use the action hash, redact or mask`
+	case path == "identity" && (word == "mtls" || word == "spiffe" || word == "mesh"):
+		return "later", "mTLS and mesh identity are not in this version; use issuers, api_keys or sessions"
+	case path == "pii" && (word == "entities" || word == "custom"):
+		return "later", "custom entities are not in this version; remove the key"
+	}
+	return "", ""
+}
+
+// failKey is key, shortened: it was recognized by its beginning only.
+func failKey(key string) string {
+	if len(key) > 32 || looksSecret(key) {
+		return key[:4] + "…"
+	}
+	return key
+}
+
+// laterValue explains values that this version does not have.
+func laterValue(path, value string) string {
+	if path == "limits.store" && strings.HasPrefix(fold(value), "redis") {
+		return `"redis" is not in this version: limits are counted in memory by each instance; write memory or remove the key`
+	}
+	return ""
+}
