@@ -1,0 +1,50 @@
+package problem
+
+// The error codes of RFC 6750, section 3.1, for [AppendChallenge].
+const (
+	// NoCredential: none was sent; the challenge then carries no error.
+	NoCredential = ""
+	// InvalidRequest goes with 400.
+	InvalidRequest = "invalid_request"
+	// InvalidToken goes with 401 when a credential was sent and refused.
+	InvalidToken = "invalid_token"
+	// InsufficientScope goes with 403.
+	InsufficientScope = "insufficient_scope"
+)
+
+// AppendChallenge appends the value of WWW-Authenticate (RFC 6750, section 3):
+//
+//	Bearer realm="memgate"
+//	Bearer realm="memgate", error="invalid_token"
+//	Bearer realm="memgate", error="insufficient_scope", scope="memory:read memory:write"
+//
+// errorCode is one of this package's codes; [NoCredential] leaves the error out,
+// as section 3.1 asks for. scope is the list of scopes that the request needs,
+// separated by spaces; empty leaves it out. Characters that may not stand in an
+// attribute are dropped, so the value is always a valid one.
+func AppendChallenge(dst []byte, realm, errorCode, scope string) []byte {
+	dst = append(dst, `Bearer realm="`...)
+	dst = appendAttribute(dst, realm)
+	dst = append(dst, '"')
+	if errorCode != "" {
+		dst = append(dst, `, error="`...)
+		dst = appendAttribute(dst, errorCode)
+		dst = append(dst, '"')
+	}
+	if scope != "" {
+		dst = append(dst, `, scope="`...)
+		dst = appendAttribute(dst, scope)
+		dst = append(dst, '"')
+	}
+	return dst
+}
+
+// appendAttribute keeps %x20-21 / %x23-5B / %x5D-7E (RFC 6750, section 3).
+func appendAttribute(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
