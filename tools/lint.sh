@@ -36,15 +36,17 @@ static() {
 }
 
 secrets() {
-  tool gitleaks dir --no-banner --redact --config .gitleaks.toml . &&
-    tool gitleaks git --no-banner --redact --config .gitleaks.toml .
+  local flags=(--no-banner --no-color --verbose --redact --log-level warn) status=0
+  tool gitleaks dir "${flags[@]}" --config tools/gitleaks-tree.toml . || status=1
+  tool gitleaks git "${flags[@]}" --config .gitleaks.toml . || status=1
+  return "$status"
 }
 
 # A vulnerability found fails. A database that cannot be reached does not, but
 # is never silent: GOVULNDB names another one (file:// works).
 vulnerabilities() {
   local out status=0
-  out=$(tool govulncheck ./... 2>&1) || status=$?
+  out=$(tool govulncheck ${GOVULNDB:+-db "$GOVULNDB"} ./... 2>&1) || status=$?
   printf '%s\n' "$out"
   case $status in
   0) return 0 ;;
