@@ -8,12 +8,13 @@
 package txntoken
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/memgate/memgate/filter/txntoken/strictjson"
 )
 
 // Header is the name of the HTTP field that carries the token (the draft's section on
@@ -92,52 +93,63 @@ func (c *Claims) appendJSON(dst []byte) []byte {
 	return append(dst, "}}"...)
 }
 
-// wire is the claims set as it is read back. Pointers tell an absent claim from a zero.
-type wire struct {
-	Issuer   string `json:"iss"`
-	Audience string `json:"aud"`
-	IssuedAt *int64 `json:"iat"`
-	Expires  *int64 `json:"exp"`
-	ID       string `json:"txn"`
-	Subject  string `json:"sub"`
-	Scope    string `json:"scope"`
-	Context  struct {
-		Tenant    string `json:"tenant"`
-		Agent     string `json:"agent"`
-		Kind      string `json:"kind"`
-		Principal string `json:"principal"`
-	} `json:"tctx"`
-}
-
 var (
-	errTimes    = errors.New("iat and exp are required")
-	errSubject  = errors.New("sub, aud and txn are required")
-	errEncoding = errors.New("a claim is no valid UTF-8")
+	errTimes     = errors.New("iat and exp are required")
+	errSubject   = errors.New("sub, aud and txn are required")
+	errClaimType = errors.New("a claim is of the wrong type")
+	errScope     = errors.New("a scope is empty or holds white space")
+	errEncoding  = errors.New("a claim is no valid UTF-8")
 )
 
+// parseClaims reads back what appendJSON writes. Claims that it does not know are passed
+// over, as RFC 7519, section 4 has it.
 func parseClaims(payload []byte) (*Claims, error) {
-	if err := checkMembers(payload); err != nil {
+	var buf [16]strictjson.Member
+	m, err := strictjson.Members(buf[:0], payload)
+	if err != nil {
 		return nil, err
 	}
-	var w wire
-	if err := json.Unmarshal(payload, &w); err != nil {
-		return nil, err
-	}
-	if w.IssuedAt == nil || w.Expires == nil {
+	iat, hasIAT := strictjson.Lookup(m, "iat").Seconds()
+	exp, hasExp := strictjson.Lookup(m, "exp").Seconds()
+	if !hasIAT || !hasExp {
 		return nil, errTimes
 	}
-	if w.Subject == "" || w.Audience == "" || w.ID == "" {
+	var nested [8]strictjson.Member
+	tctx := strictjson.Lookup(m, "tctx")
+	context, ok := tctx.Members(nested[:0])
+	if !ok && tctx.Kind() != strictjson.Absent {
+		return nil, errClaimType
+	}
+	r := textReader{ok: true}
+	scope := r.text(m, "scope")
+	c := &Claims{
+		ID: r.text(m, "txn"), Issuer: r.text(m, "iss"), Audience: r.text(m, "aud"),
+		Subject: r.text(m, "sub"), Tenant: r.text(context, "tenant"), Agent: r.text(context, "agent"),
+		Kind: r.text(context, "kind"), Principal: r.text(context, "principal"),
+		IssuedAt: time.Unix(iat, 0).UTC(), Expires: time.Unix(exp, 0).UTC(),
+	}
+	if !r.ok {
+		return nil, errClaimType
+	}
+	if c.Subject == "" || c.Audience == "" || c.ID == "" {
 		return nil, errSubject
 	}
-	scopes := strings.Fields(w.Scope)
-	slices.Sort(scopes)
-	return &Claims{
-		ID: w.ID, Issuer: w.Issuer, Audience: w.Audience, Subject: w.Subject,
-		Tenant: w.Context.Tenant, Agent: w.Context.Agent,
-		Kind: w.Context.Kind, Principal: w.Context.Principal,
-		Scopes:   slices.Compact(scopes),
-		IssuedAt: time.Unix(*w.IssuedAt, 0).UTC(), Expires: time.Unix(*w.Expires, 0).UTC(),
-	}, nil
+	if scope != "" {
+		c.Scopes = strings.Fields(scope)
+		slices.Sort(c.Scopes)
+		c.Scopes = slices.Compact(c.Scopes)
+	}
+	return c, nil
+}
+
+// textReader reads members that are text where they are there at all.
+type textReader struct{ ok bool }
+
+func (r *textReader) text(m []strictjson.Member, name string) string {
+	v := strictjson.Lookup(m, name)
+	s, ok := v.Text()
+	r.ok = r.ok && (ok || v.Kind() == strictjson.Absent)
+	return s
 }
 
 func (c *Claims) valid() error {
@@ -156,5 +168,3 @@ func (c *Claims) valid() error {
 	}
 	return nil
 }
-
-var errScope = errors.New("a scope is empty or holds white space")

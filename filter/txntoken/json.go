@@ -1,13 +1,6 @@
 package txntoken
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 const hexDigits = "0123456789abcdef"
 
@@ -37,83 +30,3 @@ func appendEscaped(dst []byte, s string) []byte {
 }
 
 func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
-
-var (
-	errNotObject = errors.New("no JSON object")
-	errDuplicate = errors.New("a member occurs twice")
-	errTrailing  = errors.New("data after the JSON object")
-	errDepth     = errors.New("nested too deep")
-)
-
-const maxDepth = 16
-
-// checkMembers refuses what encoding/json would let through: a member that occurs twice
-// in one object, compared without regard to case as encoding/json matches names, and
-// anything after the object.
-func checkMembers(b []byte) error {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	t, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if t != json.Delim('{') {
-		return errNotObject
-	}
-	if err := checkObject(d, 1); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errTrailing
-	}
-	return nil
-}
-
-func checkObject(d *json.Decoder, depth int) error {
-	if depth > maxDepth {
-		return errDepth
-	}
-	seen := make(map[string]struct{}, 12)
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return err
-		}
-		name, ok := t.(string)
-		if !ok {
-			return errNotObject
-		}
-		name = strings.ToLower(name)
-		if _, dup := seen[name]; dup {
-			return errDuplicate
-		}
-		seen[name] = struct{}{}
-		if err := checkValue(d, depth); err != nil {
-			return err
-		}
-	}
-	_, err := d.Token()
-	return err
-}
-
-func checkValue(d *json.Decoder, depth int) error {
-	t, err := d.Token()
-	if err != nil {
-		return err
-	}
-	switch t {
-	case json.Delim('{'):
-		return checkObject(d, depth+1)
-	case json.Delim('['):
-		if depth+1 > maxDepth {
-			return errDepth
-		}
-		for d.More() {
-			if err := checkValue(d, depth+1); err != nil {
-				return err
-			}
-		}
-		_, err = d.Token()
-	}
-	return err
-}

@@ -1,16 +1,16 @@
 package txntoken
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jws/jwsbb"
+
+	"github.com/memgate/memgate/filter/txntoken/strictjson"
 )
 
 // VerifierConfig says which tokens a Verifier accepts, and where the edge's keys are.
@@ -159,29 +159,27 @@ func parseHeader(enc *base64.Encoding, segment string) (kid string, err error) {
 	if err != nil {
 		return "", refuse(ReasonMalformed, nil)
 	}
-	if err := checkMembers(b); err != nil {
+	var buf [4]strictjson.Member
+	m, err := strictjson.Members(buf[:0], b)
+	if err != nil {
 		return "", refuse(ReasonHeader, err)
 	}
-	var h struct {
-		Algorithm string `json:"alg"`
-		Type      string `json:"typ"`
-		KeyID     string `json:"kid"`
+	for i := range m {
+		if n := string(m[i].Name); n != "alg" && n != "typ" && n != "kid" {
+			return "", refuse(ReasonHeader, nil)
+		}
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&h); err != nil {
-		return "", refuse(ReasonHeader, nil)
-	}
-	if h.Algorithm != "EdDSA" {
+	if !strictjson.Lookup(m, "alg").Equals("EdDSA") {
 		return "", refuse(ReasonAlgorithm, nil)
 	}
-	if h.Type != Type {
+	if !strictjson.Lookup(m, "typ").Equals(Type) {
 		return "", refuse(ReasonType, nil)
 	}
-	if h.KeyID == "" || len(h.KeyID) > maxKeyID {
+	kid, _ = strictjson.Lookup(m, "kid").Text()
+	if kid == "" || len(kid) > maxKeyID {
 		return "", refuse(ReasonHeader, nil)
 	}
-	return h.KeyID, nil
+	return kid, nil
 }
 
 func (v *Verifier) check(c *Claims) error {
