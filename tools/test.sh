@@ -39,8 +39,8 @@ run() {
 
 status=0
 run go vet ./... || status=1
-mapfile -t units < <(go list ./... | grep -v '/e2e\(/\|$\)')
-mapfile -t suites < <(go list ./... | grep '/e2e\(/\|$\)')
+mapfile -t units < <(go list ./... | grep -vE '/(e2e|deploy)(/|$)')
+mapfile -t suites < <(go list ./... | grep -E '/(e2e|deploy)(/|$)')
 run go test "${race[@]}" -timeout 20m "${units[@]}" || status=1
 # Named one by one, as each drives real processes; never from the cache, which
 # knows nothing of the binaries that they start.

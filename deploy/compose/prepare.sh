@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Makes what docker-compose.yml needs: binaries for Linux in build/linux, and
-# in deploy/compose/secrets an API key's hash. Prints the key when it made one.
-# Safe to run again: a key that exists is kept.
+# in deploy/compose/secrets the hash of an API key. Prints the key when it made
+# one; a key that exists is kept.
+#
+# usage: prepare.sh [folder with memgate.yaml, where secrets/ goes]
 set -euo pipefail
+dir=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")/../.."
-umask 077
 
 version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
 case $(uname -m) in
@@ -13,26 +15,23 @@ arm64 | aarch64) arch=arm64 ;;
 esac
 out=build/linux
 mkdir -p "$out/data"
-build() { CGO_ENABLED=0 GOOS=linux GOARCH=${GOARCH:-$arch} go build -trimpath -ldflags="-s -w -X main.version=$version" "$@"; }
-build -o "$out/memgate" ./filter/cmd/memgate
-build -o "$out/memory-backend" ./memory-backend/cmd/memory-backend
-GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildmode=c-shared -ldflags="-s -w" -o "$out/memgate.wasm" ./wasm
-chmod 755 "$out/memgate" "$out/memory-backend"
+build() { CGO_ENABLED=0 go build -trimpath "$@"; }
+GOOS=linux GOARCH=$arch build -ldflags="-s -w -X main.version=$version" -o "$out/memgate" ./filter/cmd/memgate
+GOOS=linux GOARCH=$arch build -ldflags="-s -w -X main.version=$version" -o "$out/memory-backend" ./memory-backend/cmd/memory-backend
+GOOS=wasip1 GOARCH=wasm build -buildmode=c-shared -ldflags="-s -w" -o "$out/memgate.wasm" ./wasm
+# Read in containers by another user, whatever the umask here.
+chmod 755 "$out" "$out/memgate" "$out/memory-backend"
+chmod 644 "$out/memgate.wasm" deploy/compose/envoy.yaml "$dir/memgate.yaml"
 chmod 700 "$out/data"
-chmod 644 "$out/memgate.wasm"
-# Mounted into containers that run as another user.
-chmod go+r deploy/compose/memgate.yaml deploy/compose/envoy.yaml
 
-# memgate runs as the owner of its secrets. As root that is the user of the
-# images; otherwise it is you, which compose reads from .env.
-secrets=deploy/compose/secrets
-mkdir -p "$secrets"
-if [ "$(id -u)" -ne 0 ]; then
-  touch .env
-  grep -q '^MEMGATE_UID=' .env || printf 'MEMGATE_UID=%s\nMEMGATE_GID=%s\n' "$(id -u)" "$(id -g)" >>.env
+# memgate runs as the owner of its secrets: as root that is the user of the
+# images, otherwise it is you, whom compose reads from .env.
+if [ "$(id -u)" -ne 0 ] && ! grep -qs '^MEMGATE_UID=' .env; then
+  printf 'MEMGATE_UID=%s\nMEMGATE_GID=%s\n' "$(id -u)" "$(id -g)" >>.env
 fi
-if [ ! -e "$secrets/keys.yaml" ]; then
-  go run ./filter/cmd/memgate key create --config deploy/compose/memgate.yaml \
+if [ ! -e "$dir/secrets/keys.yaml" ]; then
+  mkdir -p -m 700 "$dir/secrets"
+  go run ./filter/cmd/memgate key create --config "$dir/memgate.yaml" \
     --tenant demo --subject developer --scope "memory:read memory:write"
 fi
-[ "$(id -u)" -ne 0 ] || chown -R 65532:65532 "$secrets"
+[ "$(id -u)" -ne 0 ] || chown -R 65532:65532 "$dir/secrets"
