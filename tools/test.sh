@@ -5,7 +5,10 @@ cd "$(dirname "$0")/.."
 
 ENVOY=$(tools/envoy.sh)
 MEMGATE_VENV=$(tools/venv.sh)
-export ENVOY MEMGATE_VENV
+# The mem0 client reports usage and writes to the home folder unless told not to.
+MEM0_TELEMETRY=False
+MEM0_DIR=$PWD/.tools/mem0
+export ENVOY MEMGATE_VENV MEM0_TELEMETRY MEM0_DIR
 "$ENVOY" --version | grep -o 'version: .*' | sed "s|^|envoy ($ENVOY) |"
 
 if ! chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
