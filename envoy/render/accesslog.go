@@ -1,0 +1,39 @@
+package render
+
+import (
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// logName is how memgate tells its own log from others.
+const logName = "memgate"
+
+// accessLog sends one entry a request to memgate, which writes the audit line.
+// Dynamic metadata goes with each entry unasked; the Wasm filter's findings and
+// refusal are filter state, which must be named.
+func accessLog() ([]*accesslogv3.AccessLog, error) {
+	config, err := pack(&grpclogv3.HttpGrpcAccessLogConfig{
+		CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+			LogName:             logName,
+			GrpcService:         grpcService(0),
+			TransportApiVersion: corev3.ApiVersion_V3,
+			BufferFlushInterval: durationpb.New(250 * time.Millisecond),
+			BufferSizeBytes:     u32(16 << 10),
+			FilterStateObjectsToLog: []string{
+				"wasm.memgate.findings",
+				"wasm.memgate.refusal",
+			},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []*accesslogv3.AccessLog{{
+		Name:       "envoy.access_loggers.http_grpc",
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: config},
+	}}, nil
+}

@@ -1,0 +1,127 @@
+package render
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	uuidv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/request_id/uuid/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/memgate/memgate/filter/policy"
+)
+
+// Bounds of the edge. Each is a default of the edge best practices or stricter.
+const (
+	bufferLimit      = 32 << 10 // bytes that Envoy buffers for one connection and direction
+	maxHeaderKB      = 32       // KiB of request headers: a token of 8 KiB, a session, and room
+	maxHeaders       = 100      // headers of a request
+	maxStreams       = 100      // HTTP/2 requests at once on one connection
+	streamWindow     = 64 << 10 // bytes of HTTP/2 flow control for one request
+	connectionWindow = 1 << 20  // bytes of HTTP/2 flow control for one connection
+	headersTimeout   = 10 * time.Second
+	requestTimeout   = 60 * time.Second // for the client to send a whole request
+	idleStream       = 5 * time.Minute
+	idleConnection   = 15 * time.Minute
+)
+
+// edgeListener is the one listener: HTTP/1.1 and HTTP/2, hardened.
+func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
+	filters, err := httpFilters(p)
+	if err != nil {
+		return nil, err
+	}
+	replies, err := localReplies(p)
+	if err != nil {
+		return nil, err
+	}
+	log, err := accessLog()
+	if err != nil {
+		return nil, err
+	}
+	// The trace bits that Envoy would write into a request id make it no UUID
+	// and tell a caller whether it is traced.
+	ids, err := pack(&uuidv3.UuidRequestIdConfig{PackTraceReason: wrapperspb.Bool(false)})
+	if err != nil {
+		return nil, err
+	}
+	routes := routes(p)
+	manager, err := pack(&hcmv3.HttpConnectionManager{
+		StatPrefix: "edge",
+		CodecType:  hcmv3.HttpConnectionManager_AUTO,
+
+		// One meaning of a path for the authz service, the route table and
+		// the upstream.
+		NormalizePath:                wrapperspb.Bool(true),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		StripTrailingHostDot:         true,
+
+		// The client's address, and no header that a client could forge.
+		UseRemoteAddress:         wrapperspb.Bool(true),
+		XffNumTrustedHops:        uint32(p.Envoy.TrustedHops),
+		ForwardClientCertDetails: hcmv3.HttpConnectionManager_SANITIZE,
+
+		// One request id, made here, on every request and response.
+		GenerateRequestId:            wrapperspb.Bool(true),
+		PreserveExternalRequestId:    false,
+		AlwaysSetRequestIdInResponse: true,
+		RequestIdExtension:           &hcmv3.RequestIDExtension{TypedConfig: ids},
+
+		// Nothing that names this software: Envoy adds no server header, and
+		// the Wasm filter removes the upstream's.
+		ServerHeaderTransformation: hcmv3.HttpConnectionManager_PASS_THROUGH,
+
+		// Bounds on time and size.
+		RequestHeadersTimeout: durationpb.New(headersTimeout),
+		RequestTimeout:        durationpb.New(requestTimeout),
+		StreamIdleTimeout:     durationpb.New(idleStream),
+		MaxRequestHeadersKb:   u32(maxHeaderKB),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  durationpb.New(idleConnection),
+			MaxHeadersCount:              u32(maxHeaders),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+		},
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams:                    u32(maxStreams),
+			InitialStreamWindowSize:                 u32(streamWindow),
+			InitialConnectionWindowSize:             u32(connectionWindow),
+			OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true),
+		},
+
+		HttpFilters:      filters,
+		LocalReplyConfig: replies,
+		AccessLog:        log,
+		RouteSpecifier:   &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &listenerv3.Listener{
+		Name:                          "edge",
+		Address:                       a.listen.proto(),
+		PerConnectionBufferLimitBytes: u32(bufferLimit),
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+			}},
+		}},
+	}, nil
+}
+
+type wrappedUint = wrapperspb.UInt32Value
+
+func u32(n int) *wrappedUint { return wrapperspb.UInt32(uint32(n)) }
+
+// pack wraps a message for a typed_config, in a form that does not vary.
+func pack(m proto.Message) (*anypb.Any, error) {
+	out := new(anypb.Any)
+	err := anypb.MarshalFrom(out, m, proto.MarshalOptions{Deterministic: true})
+	return out, err
+}

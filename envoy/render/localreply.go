@@ -1,0 +1,132 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/problem"
+)
+
+// edgeProblem is an answer that Envoy makes by itself.
+type edgeProblem struct {
+	when string // CEL over response.code; "" for all that is left
+	problem.Problem
+}
+
+// edgeProblems are tried in order. Their status is that of Envoy's answer.
+var edgeProblems = []edgeProblem{
+	{"response.code == 400", problem.Problem{
+		Slug: "bad-request", Title: "Bad request",
+		Detail: "The request line or a header is not valid, or the path holds an escaped slash.",
+	}},
+	{"response.code == 403", problem.Problem{
+		Slug: "upgrade-refused", Title: "Upgrade refused",
+		Detail: "This service does not switch protocols.",
+	}},
+	{"response.code == 408", problem.Problem{
+		Slug: "request-timeout", Title: "Request timeout",
+		Detail: "The request did not arrive in time.",
+	}},
+	{"response.code == 413", problem.Problem{
+		Slug: "body-too-large", Title: "Body too large",
+		Detail: "The body of the request is larger than this service accepts.",
+	}},
+	{"response.code == 431", problem.Problem{
+		Slug: "headers-too-large", Title: "Request headers too large",
+		Detail: "The headers of the request are too large or too many.",
+	}},
+	{"response.code == 502", problem.Problem{
+		Slug: "upstream-fault", Title: "Bad gateway",
+		Detail: "The service behind this edge answered with something that is not HTTP.",
+	}},
+	{"response.code == 504", problem.Problem{
+		Slug: "upstream-timeout", Title: "Gateway timeout",
+		Detail: "The service behind this edge did not answer in time. The request may have taken effect.",
+	}},
+	{"response.code == 503", problem.Problem{
+		Slug: problem.Unavailable.Slug, Title: problem.Unavailable.Title, Detail: problem.Unavailable.Detail,
+	}},
+	{"", problem.Problem{
+		Slug: "edge-refused", Title: "Request refused",
+		Detail: "The edge could not process the request.",
+	}},
+}
+
+// notOurs is true of answers that Envoy made by itself, and false of those
+// that the authz service and the Wasm filter wrote, which are complete. The
+// filter marks its own by that prefix. The details of a response are set by the filter that made it and cannot be
+// influenced by a caller.
+const notOurs = `!(response.code_details.startsWith("ext_authz_denied") || response.code_details.startsWith("memgate_"))`
+
+// localReplies makes Envoy's own answers look like all others:
+// application/problem+json with the security headers and the request id. They
+// carry no CORS headers, because Envoy makes them where no policy was consulted;
+// a page of another origin sees a network error.
+func localReplies(p *policy.Policy) (*hcmv3.LocalReplyConfig, error) {
+	security, err := headers.New(p.Headers.Preset, p.Headers.Override)
+	if err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	var add []*corev3.HeaderValueOption
+	for _, h := range security.Set {
+		add = append(add, &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: h.Name, Value: literal(h.Value)},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		})
+	}
+	config := new(hcmv3.LocalReplyConfig)
+	for _, e := range edgeProblems {
+		mapper, err := e.mapper(add)
+		if err != nil {
+			return nil, err
+		}
+		config.Mappers = append(config.Mappers, mapper)
+	}
+	return config, nil
+}
+
+func (e *edgeProblem) mapper(add []*corev3.HeaderValueOption) (*hcmv3.ResponseMapper, error) {
+	expression := notOurs
+	if e.when != "" {
+		expression = e.when + " && " + notOurs
+	}
+	filter, err := pack(&celv3.ExpressionFilter{Expression: expression})
+	if err != nil {
+		return nil, err
+	}
+	body, err := structpb.NewStruct(map[string]any{
+		"type":       problem.TypePrefix + e.Slug,
+		"title":      e.Title,
+		"status":     "%RESPONSE_CODE%",
+		"detail":     e.Detail,
+		"request_id": "%REQ(X-REQUEST-ID)%",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &hcmv3.ResponseMapper{
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+			ExtensionFilter: &accesslogv3.ExtensionFilter{
+				Name:       "envoy.access_loggers.extension_filters.cel",
+				ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: filter},
+			},
+		}},
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			Format:          &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
+			ContentType:     problem.ContentType,
+			OmitEmptyValues: true,
+		},
+		HeadersToAdd: add,
+	}, nil
+}
+
+// literal escapes what Envoy would read as a command in a header's value.
+func literal(value string) string { return strings.ReplaceAll(value, "%", "%%") }
