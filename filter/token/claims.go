@@ -1,0 +1,232 @@
+package token
+
+import (
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/tenant"
+	"github.com/memgate/memgate/filter/txntoken/strictjson"
+)
+
+const (
+	maxAudiences   = 64
+	maxTokenID     = 128
+	maxPointerSize = 256
+)
+
+// claims are the members of a JWT's claims set (RFC 7519, section 4), read strictly.
+type claims []strictjson.Member
+
+func parseClaims(dst []strictjson.Member, payload []byte) (claims, identity.Reason) {
+	m, err := strictjson.Members(dst, payload)
+	if err != nil {
+		return nil, jsonReason(err, identity.ReasonTokenClaimsMalformed)
+	}
+	return m, ""
+}
+
+// issuer returns "iss", which is needed before anything is verified.
+func (c claims) issuer() (string, identity.Reason) {
+	v := strictjson.Lookup(c, "iss")
+	if v.Kind() == strictjson.Absent {
+		return "", identity.ReasonIssuerMissing
+	}
+	iss, ok := v.Text()
+	if !ok {
+		return "", identity.ReasonTokenClaimsMalformed
+	}
+	return iss, ""
+}
+
+// checkAudience wants one of the accepted audiences in "aud" (RFC 7519, section 4.1.3).
+func (c claims) checkAudience(accepted []string) identity.Reason {
+	v := strictjson.Lookup(c, "aud")
+	switch v.Kind() {
+	case strictjson.Absent:
+		return identity.ReasonAudienceMissing
+	case strictjson.String:
+		if equalsAny(v, accepted) {
+			return ""
+		}
+		return identity.ReasonAudienceMismatch
+	case strictjson.Array:
+		var buf [8]strictjson.Value
+		list, _ := v.Elements(buf[:0])
+		if len(list) > maxAudiences {
+			return identity.ReasonTokenClaimsMalformed
+		}
+		found := false
+		for _, e := range list {
+			if e.Kind() != strictjson.String {
+				return identity.ReasonTokenClaimsMalformed
+			}
+			found = found || equalsAny(e, accepted)
+		}
+		if found {
+			return ""
+		}
+		return identity.ReasonAudienceMismatch
+	}
+	return identity.ReasonTokenClaimsMalformed
+}
+
+func equalsAny(v strictjson.Value, accepted []string) bool {
+	for _, a := range accepted {
+		if v.Equals(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTimes wants "exp" and bounds "nbf" and "iat" where they are there (RFC 7519,
+// sections 4.1.4 to 4.1.6). It returns the time at which the token stops to be accepted.
+func (c claims) checkTimes(now time.Time, leeway time.Duration) (expires time.Time, reason identity.Reason) {
+	exp, hasExp, ok := c.date("exp")
+	if !ok {
+		return time.Time{}, identity.ReasonTokenClaimsMalformed
+	}
+	if !hasExp {
+		return time.Time{}, identity.ReasonExpiryMissing
+	}
+	nbf, _, ok := c.date("nbf")
+	if !ok {
+		return time.Time{}, identity.ReasonTokenClaimsMalformed
+	}
+	iat, _, ok := c.date("iat")
+	if !ok {
+		return time.Time{}, identity.ReasonTokenClaimsMalformed
+	}
+	latest := now.Add(leeway).Unix()
+	switch {
+	case !now.Before(time.Unix(exp, 0).Add(leeway)):
+		return time.Time{}, identity.ReasonTokenExpired
+	case nbf > latest:
+		return time.Time{}, identity.ReasonTokenNotYetValid
+	case iat > latest:
+		return time.Time{}, identity.ReasonTokenIssuedInFuture
+	}
+	return time.Unix(exp, 0).UTC(), ""
+}
+
+func (c claims) date(name string) (seconds int64, present, ok bool) {
+	v := strictjson.Lookup(c, name)
+	if v.Kind() == strictjson.Absent {
+		return 0, false, true
+	}
+	seconds, ok = v.Seconds()
+	return seconds, true, ok
+}
+
+// selector finds a claim by its name or, when it starts with a slash, by a JSON pointer
+// (RFC 6901) through objects.
+type selector []string
+
+func newSelector(s string) (selector, bool) {
+	if s == "" || len(s) > maxPointerSize {
+		return nil, false
+	}
+	if s[0] != '/' {
+		return selector{s}, true
+	}
+	steps := strings.Split(s[1:], "/")
+	for i, step := range steps {
+		for j := 0; j < len(step); j++ {
+			if step[j] == '~' && (j+1 == len(step) || step[j+1] != '0' && step[j+1] != '1') {
+				return nil, false
+			}
+		}
+		steps[i] = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
+	}
+	return steps, len(steps) < strictjson.MaxDepth
+}
+
+func (s selector) find(c claims) strictjson.Value {
+	v := strictjson.Lookup(c, s[0])
+	for _, step := range s[1:] {
+		m, ok := v.Members(nil)
+		if !ok {
+			return strictjson.Value{}
+		}
+		v = strictjson.Lookup(m, step)
+	}
+	return v
+}
+
+// scopes reads the granted scopes from a string separated by spaces (RFC 8693, section
+// 4.2) or an array of strings. None at all is no error: such a token may do little.
+func scopes(v strictjson.Value) ([]string, identity.Reason) {
+	var list []string
+	switch v.Kind() {
+	case strictjson.Absent, strictjson.Null:
+		return nil, ""
+	case strictjson.String:
+		s, _ := v.Text()
+		if strings.Count(s, " ") >= 2*identity.MaxScopes {
+			return nil, identity.ReasonScopesInvalid
+		}
+		for part := range strings.SplitSeq(s, " ") {
+			if part != "" {
+				list = append(list, part)
+			}
+		}
+	case strictjson.Array:
+		var buf [16]strictjson.Value
+		elements, _ := v.Elements(buf[:0])
+		if len(elements) > identity.MaxScopes {
+			return nil, identity.ReasonScopesInvalid
+		}
+		for _, e := range elements {
+			s, ok := e.Text()
+			if !ok {
+				return nil, identity.ReasonScopesInvalid
+			}
+			list = append(list, s)
+		}
+	default:
+		return nil, identity.ReasonScopesInvalid
+	}
+	if len(list) > identity.MaxScopes {
+		return nil, identity.ReasonScopesInvalid
+	}
+	for _, s := range list {
+		if !identity.ValidScope(s) {
+			return nil, identity.ReasonScopesInvalid
+		}
+	}
+	return identity.NormalizeScopes(slices.Clip(list)), ""
+}
+
+// principal builds the principal of a verified token.
+func (i *issuer) principal(c claims, expires time.Time, digest [32]byte) (*identity.Principal, identity.Reason) {
+	subject, ok := i.subject.find(c).Text()
+	if !ok || !identity.ValidSubject(subject) {
+		return nil, identity.ReasonSubjectInvalid
+	}
+	name := i.cfg.Tenant
+	if i.tenant != nil {
+		v := i.tenant.find(c)
+		if v.Kind() == strictjson.Absent || v.Kind() == strictjson.Null {
+			return nil, identity.ReasonTenantMissing
+		}
+		name, ok = v.Text()
+		if !ok || !tenant.Valid(name) {
+			return nil, identity.ReasonTenantInvalid
+		}
+	}
+	granted, reason := scopes(i.scope.find(c))
+	if reason != "" {
+		return nil, reason
+	}
+	id, ok := strictjson.Lookup(c, "jti").Text()
+	if !ok || len(id) > maxTokenID || !identity.ValidSubject(id) {
+		id = "sha256:" + hex.EncodeToString(digest[:8])
+	}
+	return &identity.Principal{
+		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
+		Issuer: i.cfg.Issuer, ID: id, Expires: expires,
+	}, ""
+}
