@@ -13,24 +13,24 @@ type Actions map[string]string
 // defaultEntity is the key of the action for entities that have none.
 const defaultEntity = "default"
 
-// checkAction says what is wrong with one entry of an [Actions] mapping; the
+// checkAction says what is wrong with one entry of the [Actions] at path; the
 // rule is "" when nothing is.
-func checkAction(e entry) (rule, message string) {
-	if rule, message := laterKey(e.name, ""); rule != "" {
+func checkAction(e entry, path string) (rule, message string) {
+	if rule, message := laterKey(e.name, path); rule != "" {
 		return rule, message
 	}
 	entities := append(entityNames(), defaultEntity)
 	if !slices.Contains(entities, e.name) {
-		return "entity", "unknown entity " + show(e.name) + didYouMean(e.name, entities)
+		return "entity", "unknown entity " + show(e.name) + in(path) + didYouMean(e.name, entities)
 	}
 	if e.value.Kind != yaml.ScalarNode || e.value.Tag == "!!null" {
-		return "action", e.name + " must have an action: " + oneOf(actionNames())
+		return "action", join(path, e.name) + " must be " + oneOf(actionNames())
 	}
-	if rule, message := laterKey(e.value.Value, ""); rule == "later" {
+	if rule, message := laterKey(e.value.Value, path); rule == "later" {
 		return rule, message
 	}
 	if !slices.Contains(actionNames(), e.value.Value) {
-		return "action", "unknown action " + show(e.value.Value) + " for " + e.name + didYouMean(e.value.Value, actionNames())
+		return "action", "unknown action " + show(e.value.Value) + " for " + e.name + in(path) + didYouMean(e.value.Value, actionNames())
 	}
 	return "", ""
 }

@@ -5,3 +5,7 @@ func entityNames() []string {
 }
 
 func actionNames() []string { return []string{"allow", "redact", "mask", "hash", "block"} }
+
+func isSecretEntity(name string) bool { return !isPersonal(name) }
+
+func isPersonal(name string) bool { return true }

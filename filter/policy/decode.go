@@ -285,7 +285,23 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string, f *field) {
 		d.fail(at(n), "enum", path, "must be %s, not %s%s", oneOf(f.enum), show(n.Value), didYouMean(n.Value, f.enum))
 		return
 	}
+	if looksRandom(n.Value) && !mayBeRandom(path) {
+		d.fail(at(n), "secret", path, "looks like a key (its value is not shown); secrets never stand in the file: use env:NAME or file:PATH where one is needed")
+		return
+	}
 	v.SetString(n.Value)
+}
+
+// mayBeRandom reports whether the text at path may look like a key without
+// being one: names of machines, paths, identifiers that a provider made up, and
+// hashes in a Content-Security-Policy.
+func mayBeRandom(path string) bool {
+	for _, prefix := range [...]string{"server.", "envoy.", "identity.issuers[", "cors.allow_origins[", "headers.override.", "audit."} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return path == "upstream.address" || path == "upstream.audience"
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
@@ -316,9 +332,13 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, path string) {
 	for _, e := range d.entries(n, path) {
 		member := join(path, e.name)
 		if _, ok := v.Interface().(Actions); ok {
-			if rule, message := checkAction(e); rule != "" {
+			if rule, message := checkAction(e, path); rule != "" {
+				pos := at(e.key)
+				if rule == "action" {
+					pos = at(e.value)
+				}
 				d.failed[member] = true
-				d.errorf(at(e.key), rule, member, "%s%s", message, in(path))
+				d.errorf(pos, rule, member, "%s", message)
 				continue
 			}
 		}

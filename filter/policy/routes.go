@@ -71,7 +71,8 @@ type compiled struct {
 // builds the tree. What is wrong with templates and methods it reports.
 func (p *Policy) compile(r *report) {
 	if len(p.Routes) > MaxRoutes {
-		r.errorf(p.at("routes"), "routes", "routes", "routes has more than %d routes", MaxRoutes)
+		p.failed["routes"] = true
+		r.errorf(p.at("routes"), "routes", "routes", "routes has more than %d entries", MaxRoutes)
 		return
 	}
 	fromFile := len(p.Routes)

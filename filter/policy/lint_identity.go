@@ -1,0 +1,127 @@
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// longSession is the longest that a stolen session token should be of use.
+const longSession = Duration(24 * time.Hour)
+
+func algorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
+func (l *linter) issuers() {
+	seen := make(map[string]bool)
+	for i := range l.p.Identity.Issuers {
+		issuer := &l.p.Identity.Issuers[i]
+		path := element("identity.issuers", i)
+		l.issuerURL(path+".issuer", issuer.Issuer, "issuer-http")
+		if strings.Contains(issuer.Issuer, "?") {
+			l.err(path+".issuer", "issuer-url", "must not have a query (OpenID Connect Discovery 1.0, section 3)")
+		}
+		if seen[issuer.Issuer] && issuer.Issuer != "" {
+			l.err(path+".issuer", "issuer-duplicate", "this issuer stands here twice; give one entry all its audiences")
+		}
+		seen[issuer.Issuer] = true
+
+		if issuer.JWKSURI != "" {
+			l.issuerURL(path+".jwks_uri", issuer.JWKSURI, "jwks-http")
+			if issuer.JWKSFile != "" {
+				l.err(path+".jwks_file", "issuer-keys", "stands beside jwks_uri; keys come from one place, so remove one of them")
+			}
+		}
+		if strings.HasPrefix(issuer.JWKSFile, schemeFile) {
+			l.err(path+".jwks_file", "issuer-keys", "is a path; write it without file:")
+		}
+		for j, audience := range issuer.Audiences {
+			if audience == "" || audience == "*" {
+				l.err(element(path+".audiences", j), "audience", "must be the name of this service at the issuer: without one, tokens for any other service would be taken")
+			}
+		}
+		l.algorithms(path, issuer.Algorithms)
+		for _, c := range [...]struct{ name, claim string }{
+			{"tenant", issuer.Tenant.Claim}, {"subject", issuer.Subject.Claim}, {"scopes", issuer.Scopes.Claim},
+		} {
+			if strings.HasPrefix(c.claim, "/") && !isPointer(c.claim) {
+				l.err(path+"."+c.name, "claim", "is not a JSON pointer (RFC 6901): after ~ comes 0 or 1")
+			}
+		}
+	}
+}
+
+// issuerURL reports what is wrong with the URL of an issuer or of its keys.
+func (l *linter) issuerURL(path, text, plainRule string) {
+	problem, plain := urlProblem(text)
+	switch {
+	case plain:
+		l.err(path, plainRule, "%s", problem)
+	case problem != "":
+		l.err(path, "issuer-url", "%s", problem)
+	case l.p.Environment == "production":
+		if u, err := url.Parse(text); err == nil && isLoopback(u.Hostname()) {
+			l.warn(path, "production-loopback", "environment is production, but this is on loopback, where a development issuer runs")
+		}
+	}
+}
+
+func (l *linter) algorithms(path string, list []string) {
+	path += ".algorithms"
+	if len(list) == 0 {
+		l.err(path, "algorithm", "must not be empty; remove it for %s", "RS256, ES256 and EdDSA")
+	}
+	for i, alg := range list {
+		switch {
+		case strings.EqualFold(alg, "none"):
+			l.err(element(path, i), "algorithm-none", "tokens with the algorithm none are not signed: anyone can make one")
+		case strings.HasPrefix(strings.ToUpper(alg), "HS"):
+			l.err(element(path, i), "algorithm-hmac", "%s is signed with a shared secret: with public keys, anyone could sign; use RS256, ES256 or EdDSA", show(alg))
+		case !slices.Contains(algorithms(), alg):
+			l.err(element(path, i), "algorithm", "unknown algorithm %s%s", show(alg), didYouMean(alg, algorithms()))
+		}
+	}
+}
+
+// isPointer reports whether s is a JSON pointer (RFC 6901, section 3).
+func isPointer(s string) bool {
+	for i := range len(s) {
+		if s[i] == '~' && (i+1 == len(s) || s[i+1] != '0' && s[i+1] != '1') {
+			return false
+		}
+	}
+	return s != "" && s[0] == '/'
+}
+
+func (l *linter) identity() {
+	id := &l.p.Identity
+	if keys := id.APIKeys; keys != nil && strings.HasPrefix(string(keys.File), schemeEnv) {
+		l.err("identity.api_keys.file", "file-reference", "must be file:PATH: memgate key writes the hashes there")
+	}
+	if s := id.Sessions; s != nil && s.TTL > longSession {
+		l.warn("identity.sessions.ttl", "session-ttl", "a session token that is lost is of use for %s; %s or less is enough for most, as sessions are renewed", s.TTL, longSession)
+	}
+	if len(id.Issuers) > 0 || id.APIKeys != nil || l.inFile("identity.issuers") || l.inFile("identity.api_keys") {
+		return
+	}
+	if id.Sessions != nil {
+		l.err("identity.sessions", "identity", "sessions are issued to those who have another credential, and there is none: name issuers or api_keys as well")
+		return
+	}
+	for i := range l.p.Routes {
+		if !l.p.Routes[i].Anonymous {
+			l.err("identity", "identity", "names neither issuers nor api_keys, so nobody can ever call the routes that are not anonymous, such as %s", l.p.routeLabel(i))
+			return
+		}
+	}
+}
+
+// routeLabel is how a message names route i.
+func (p *Policy) routeLabel(i int) string {
+	if name := p.Routes[i].Name; name != "" {
+		return show(name)
+	}
+	return routePath(i)
+}

@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+const (
+	largeBody = Size(4 << 20)
+	maxField  = Size(1<<31 - 1)
+)
+
+func (l *linter) limits() {
+	for _, name := range sortedKeys(l.p.Limits.Classes) {
+		path := "limits.classes." + name
+		if !isClassName(name) {
+			l.err(path, "class", "a class's name is made of lower-case letters, digits, '_' and '-', at most 32 of them")
+		}
+		if l.p.Limits.Classes[name].Limit == 0 {
+			l.err(path, "limit-zero", "a limit of zero refuses every request of the class; remove the routes instead")
+		}
+	}
+}
+
+func isClassName(s string) bool {
+	return s != "" && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool { return r > 'z' || 'A' <= r && r <= 'Z' || !isWord(byte(r)) })
+}
+
+func (l *linter) pii() {
+	l.actions("pii.request", l.p.PII.Request, true)
+	l.actions("pii.response", l.p.PII.Response, true)
+}
+
+// actions reports rules that cannot be kept, or that keep nothing.
+func (l *linter) actions(path string, rules Actions, general bool) {
+	for _, entity := range sortedKeys(rules) {
+		member := path + "." + entity
+		switch rules[entity] {
+		case "hash":
+			if l.p.PII.Key == "" && !l.p.failed["pii.key"] {
+				l.err(member, "pii-key", "the action hash needs pii.key: without a key, values could be guessed from their hashes")
+			}
+		case "allow":
+			if entity == defaultEntity && general {
+				l.warn(member, "pii-allow", "lets everything through that has no rule of its own, secrets included")
+			} else if entity == defaultEntity || isSecretEntity(entity) {
+				l.warn(member, "pii-allow", "lets secrets through to where they can be read back; redact or block them")
+			}
+		}
+	}
+}
+
+// route reports what is wrong or unwise in route i apart from what it matches,
+// which [Policy.compile] has looked at.
+func (l *linter) route(i int) {
+	r, path := &l.p.Routes[i], routePath(i)
+	switch {
+	case r.Own && r.Anonymous:
+		l.err(path+".anonymous", "route-own", "sessions belong to a principal, so their routes cannot be anonymous")
+	case r.Anonymous && len(r.Require.Scopes) > 0:
+		l.err(path+".require", "anonymous-scopes", "the route is anonymous, and nobody without a credential holds a scope; remove one of the two")
+	case r.Anonymous:
+		for j, m := range r.Match.Methods {
+			if m != "GET" && m != "HEAD" && m != "OPTIONS" {
+				l.warn(element(path+".match.methods", j), "anonymous-write", "anyone may %s here without a credential", show(m))
+				break
+			}
+		}
+	case len(r.Require.Scopes) == 0 && !r.Own:
+		l.warn(path, "route-scopes", "%s requires no scope: whoever has any credential may call it", l.p.routeLabel(i))
+	}
+	for j, scope := range r.Require.Scopes {
+		if !isScope(scope) {
+			l.err(element(path+".require.scopes", j), "scope", "a scope is printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)")
+		}
+	}
+	if r.Class != "" {
+		classes := sortedKeys(l.p.Limits.Classes)
+		if !slices.Contains(classes, r.Class) {
+			l.err(path+".class", "class", "limits.classes has no class %s%s", show(r.Class), didYouMean(r.Class, classes))
+		}
+	}
+	if r.Limit != nil && r.Limit.Limit == 0 {
+		l.err(path+".limit", "limit-zero", "a limit of zero refuses every request; remove the route instead")
+	}
+	l.content(path+".content", &r.Content)
+}
+
+func (l *linter) content(path string, c *Content) {
+	switch {
+	case c.MaxBody == 0:
+		l.err(path+".max_body", "limit-zero", "a limit of zero refuses every body; remove it for the default")
+	case c.MaxBody > largeBody:
+		l.warn(path+".max_body", "body-large", "Envoy holds a body of up to %s in memory while it is checked, for each request under way", c.MaxBody)
+	}
+	for _, field := range sortedKeys(c.Fields) {
+		member, limit := path+".fields."+field, c.Fields[field]
+		switch {
+		case !isFieldPath(field):
+			l.err(member, "field", "is not the path of a member, such as content or memories[].content")
+		case limit == 0:
+			l.err(member, "limit-zero", "a limit of zero refuses the member altogether")
+		case limit > maxField:
+			l.err(member, "field", "must be less than 2GiB")
+		case limit > c.MaxBody && c.MaxBody > 0:
+			l.warn(member, "field-large", "is more than the whole body may have (max_body, %s)", c.MaxBody)
+		}
+	}
+	if len(c.Types) == 0 {
+		l.err(path+".types", "media-type", "must not be empty; remove it for application/json")
+	}
+	for j, t := range c.Types {
+		if !isMediaType(t) {
+			l.err(element(path+".types", j), "media-type", "must be a media type in lower case without parameters, such as application/json or text/*")
+		}
+	}
+	l.actions(path+".request", c.Request, false)
+	l.actions(path+".response", c.Response, false)
+}
+
+func (l *linter) routes() {
+	if len(l.p.Routes) == 0 && !l.inFile("routes") {
+		l.warn("routes", "routes", "there are none, so every request is denied")
+	}
+}
+
+// isScope reports whether s is a scope-token (RFC 6749, section 3.3).
+func isScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
+
+// isFieldPath reports whether s names a member of a JSON body: names joined by
+// dots, each with [] behind it where it is a list.
+func isFieldPath(s string) bool {
+	if len(s) > 256 {
+		return false
+	}
+	for _, name := range strings.Split(s, ".") {
+		for strings.HasSuffix(name, "[]") {
+			name = strings.TrimSuffix(name, "[]")
+		}
+		if name == "" || strings.ContainsAny(name, "[]*") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return false
+		}
+	}
+	return true
+}
+
+// isMediaType reports whether s is type/subtype, type/*, type/*+suffix or */*,
+// in lower case.
+func isMediaType(s string) bool {
+	major, minor, ok := strings.Cut(s, "/")
+	if s == "*/*" {
+		return true
+	}
+	suffix, wild := strings.CutPrefix(minor, "*")
+	if !ok || len(s) > 128 || wild && suffix != "" && (suffix[0] != '+' || len(suffix) == 1) {
+		return false
+	}
+	word := func(w string) bool {
+		return !strings.ContainsFunc(w, func(r rune) bool {
+			return r > '~' || 'A' <= r && r <= 'Z' || !isAlnum(byte(r)) && !strings.ContainsRune("!#$&-^_.+", r)
+		})
+	}
+	return major != "" && minor != "" && word(major) && word(suffix)
+}

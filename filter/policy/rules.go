@@ -1,0 +1,83 @@
+package policy
+
+// Rule is one of the things that [Parse] and [Policy.Lint] look for.
+type Rule struct {
+	Name     string // as [Finding.Rule] has it
+	Severity Severity
+	Doc      string
+}
+
+// Rules lists all rules by the order in which a file is looked at. A rule that
+// can be both an error and a warning stands there twice.
+func Rules() []Rule {
+	return []Rule{
+		{"file", Error, "the file cannot be read"},
+		{"too-large", Error, "the file is larger than 1MiB"},
+		{"empty", Error, "the file holds nothing"},
+		{"syntax", Error, "not valid YAML"},
+		{"documents", Error, "more than one YAML document"},
+		{"alias", Error, "an anchor or alias"},
+		{"tag", Error, "an explicit YAML tag"},
+		{"too-deep", Error, "nested too deep"},
+		{"duplicate-key", Error, "a key stands twice in a mapping"},
+		{"no-value", Error, "a key or list entry without a value"},
+		{"unknown-key", Error, "a key that nothing reads"},
+		{"later", Error, "a key or value of a feature that this version does not have"},
+		{"fail-open", Error, "a key that would let requests pass when a check fails; there is none"},
+		{"required", Error, "a member is missing or empty"},
+		{"type", Error, "a value of the wrong type"},
+		{"value", Error, "a value that cannot be read"},
+		{"enum", Error, "a word that is not one of those allowed"},
+		{"range", Error, "a number, size or time out of its bounds"},
+		{"entity", Error, "an unknown PII entity"},
+		{"action", Error, "an unknown PII action"},
+		{"secret", Error, "a literal that looks like a credential, or stands where a reference is due"},
+		{"more", Error, "how many errors were left out"},
+		{"address", Error, "not a host:port, or one that is used twice"},
+		{"envoy-admin", Error, "Envoy's admin interface is not on loopback"},
+		{"audit-file", Error, "no file for audit lines"},
+		{"audience", Error, "an audience that is empty or *"},
+		{"issuer", Error, "the Txn-Token has no issuer"},
+		{"file-reference", Error, "a secret that memgate writes is not a file"},
+		{"upstream-header", Error, "the upstream's credential cannot stand in that header"},
+		{"cors", Error, "an origin, method or header that cannot be"},
+		{"cors-http", Error, "an origin with plain HTTP outside loopback"},
+		{"cors-wildcard-credentials", Error, "every origin is allowed, with credentials"},
+		{"cors-wildcard", Warning, "every origin is allowed"},
+		{"cors-max-age", Warning, "browsers keep a preflight's answer for long"},
+		{"headers", Error, "a header that cannot be set"},
+		{"issuer-url", Error, "the URL of an issuer or of its keys is not one"},
+		{"issuer-http", Error, "an issuer with plain HTTP outside loopback"},
+		{"jwks-http", Error, "keys fetched by plain HTTP outside loopback"},
+		{"issuer-duplicate", Error, "an issuer stands twice"},
+		{"issuer-keys", Error, "two places for an issuer's keys, or a reference where a path is due"},
+		{"algorithm", Error, "an unknown signature algorithm, or none at all"},
+		{"algorithm-none", Error, "tokens that are not signed"},
+		{"algorithm-hmac", Error, "tokens signed with a shared secret"},
+		{"claim", Error, "a claim that is not a JSON pointer although it starts with /"},
+		{"production-loopback", Warning, "environment is production and an issuer is on loopback"},
+		{"identity", Error, "nobody can get a principal"},
+		{"session-ttl", Warning, "a session lives longer than a day"},
+		{"class", Error, "an unknown rate class, or one whose name cannot be"},
+		{"limit-zero", Error, "a limit of zero"},
+		{"pii-key", Error, "the action hash without a key"},
+		{"pii-allow", Warning, "secrets, or everything without a rule, are let through"},
+		{"routes", Error, "too many routes"},
+		{"routes", Warning, "no routes"},
+		{"route-path", Error, "a path template that cannot be"},
+		{"route-method", Error, "an unknown method, or one that is never let through"},
+		{"route-name", Error, "a route's name that is taken or cannot be"},
+		{"route-duplicate", Error, "two routes for the same requests"},
+		{"route-ambiguous", Error, "two routes match a request and neither is more specific"},
+		{"route-unreachable", Error, "a route that no request reaches"},
+		{"route-own", Error, "a route in the way of the sessions API"},
+		{"route-scopes", Warning, "a route that any credential opens"},
+		{"anonymous-scopes", Error, "an anonymous route that requires scopes"},
+		{"anonymous-write", Warning, "an anonymous route with a method that writes"},
+		{"scope", Error, "not a scope"},
+		{"body-large", Warning, "large bodies, held in memory"},
+		{"field", Error, "not the path of a member, or a limit that is too large"},
+		{"field-large", Warning, "a member may be larger than the body"},
+		{"media-type", Error, "not a media type"},
+	}
+}

@@ -1,0 +1,296 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// sections is a policy without findings, by top-level key.
+func sections() map[string]string {
+	return map[string]string{
+		"version":  "1",
+		"upstream": `{ address: "127.0.0.1:8081" }`,
+		"identity": `
+  issuers:
+    - { issuer: "https://idp.example.com", audiences: [memory], tenant: org_id }`,
+		"routes": `
+  - { match: { path: /a }, require: { scopes: [s] } }`,
+	}
+}
+
+// write makes a file of sections, with those of changes on top; "-" removes one.
+func write(changes map[string]string) string {
+	all := sections()
+	for k, v := range changes {
+		if v == "-" {
+			delete(all, k)
+		} else {
+			all[k] = v
+		}
+	}
+	var b strings.Builder
+	for _, k := range sortedKeys(all) {
+		b.WriteString(k + ": " + all[k] + "\n")
+	}
+	return b.String()
+}
+
+func issuer(members string) map[string]string {
+	return map[string]string{"identity": "\n  issuers:\n    - { " + members + " }"}
+}
+
+func routes(lines ...string) map[string]string {
+	return map[string]string{"routes": "\n  - " + strings.Join(lines, "\n  - ")}
+}
+
+// fake is text in the form of a credential, in two parts so that scanners of
+// this repository do not take it for one.
+func fake(prefix, rest string) string { return prefix + rest }
+
+// rows has a policy for each rule, and what is found in it: "severity rule path".
+var rows = []struct {
+	name    string
+	change  map[string]string
+	text    string // instead of change: the whole file
+	finding string
+}{
+	{name: "empty file", text: " \n", finding: "error empty "},
+	{name: "only a comment", text: "# nothing\n", finding: "error empty "},
+	{name: "null document", text: "~\n", finding: "error empty "},
+	{name: "bad syntax", text: "a: [\n", finding: "error syntax "},
+	{name: "not a mapping", text: "- a\n", finding: "error type "},
+	{name: "two documents", text: write(nil) + "---\na: 1\n", finding: "error documents "},
+	{name: "too large", text: write(nil) + "#" + strings.Repeat("x", MaxFile), finding: "error too-large "},
+	{name: "alias", change: map[string]string{"cors": "{ allow_origins: &a [] }"}, finding: "error alias "},
+	{name: "tag", change: map[string]string{"environment": "!!str production"}, finding: "error tag "},
+	{name: "too deep", change: map[string]string{"cors": strings.Repeat("[", 40) + strings.Repeat("]", 40)}, finding: "error too-deep "},
+	{name: "duplicate key", text: write(nil) + "version: 1\n", finding: "error duplicate-key version"},
+	{name: "no value", change: map[string]string{"cors": ""}, finding: "error no-value cors"},
+	{name: "list entry without a value", change: map[string]string{"cors": "{ allow_origins: [~] }"}, finding: "error no-value cors.allow_origins[0]"},
+	{name: "unknown key", change: map[string]string{"cors": "{ alow_origins: [] }"}, finding: "error unknown-key cors.alow_origins"},
+	{name: "unknown key at the top", change: map[string]string{"corse": "{}"}, finding: "error unknown-key corse"},
+	{name: "merge key", change: map[string]string{"cors": "{ <<: { max_age: 1s } }"}, finding: "error unknown-key cors.<<"},
+	{name: "mode", change: map[string]string{"mode": "shadow"}, finding: "error later mode"},
+	{name: "mode of a section", change: map[string]string{"cors": "{ mode: shadow }"}, finding: "error later cors.mode"},
+	{name: "poison", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { poison: quarantine } }"), finding: "error later routes[0].content.poison"},
+	{name: "redis as a key", change: map[string]string{"limits": "{ redis: env:REDIS_URL }"}, finding: "error later limits.redis"},
+	{name: "redis as a value", change: map[string]string{"limits": "{ store: redis }"}, finding: "error later limits.store"},
+	{name: "reveal", change: map[string]string{"pii": `{ response: { reveal: "memory:pii" } }`}, finding: "error later pii.response.reveal"},
+	{name: "pseudonymize", change: map[string]string{"pii": "{ request: { EMAIL_ADDRESS: pseudonymize } }"}, finding: "error later pii.request.EMAIL_ADDRESS"},
+	{name: "mesh identity", change: map[string]string{"identity": "{ mtls: {}, api_keys: { file: file:k } }"}, finding: "error later identity.mtls"},
+	{name: "custom entities", change: map[string]string{"pii": "{ entities: {} }"}, finding: "error later pii.entities"},
+	{name: "fail open", change: map[string]string{"failure_mode_allow": "true"}, finding: "error fail-open failure_mode_allow"},
+	{name: "fail open of a section", change: map[string]string{"upstream": `{ address: "a:1", failure: open }`}, finding: "error fail-open upstream.failure"},
+	{name: "no upstream", change: map[string]string{"upstream": "-"}, finding: "error required upstream"},
+	{name: "no version", change: map[string]string{"version": "-"}, finding: "error required version"},
+	{name: "no audience", change: issuer(`issuer: "https://a.example", tenant: t`), finding: "error required identity.issuers[0].audiences"},
+	{name: "empty audiences", change: issuer(`issuer: "https://a.example", tenant: t, audiences: []`), finding: "error required identity.issuers[0].audiences"},
+	{name: "empty upstream address", change: map[string]string{"upstream": `{ address: "" }`}, finding: "error required upstream.address"},
+	{name: "no path", change: routes("{ match: {}, require: { scopes: [s] } }"), finding: "error required routes[0].match.path"},
+	{name: "text for a list", change: map[string]string{"cors": "{ allow_origins: a }"}, finding: "error type cors.allow_origins"},
+	{name: "list for a mapping", change: map[string]string{"cors": "[]"}, finding: "error type cors"},
+	{name: "text for a boolean", change: map[string]string{"cors": "{ allow_credentials: yes }"}, finding: "error type cors.allow_credentials"},
+	{name: "text for a number", change: map[string]string{"envoy": "{ trusted_hops: one }"}, finding: "error type envoy.trusted_hops"},
+	{name: "number for a text", change: map[string]string{"transaction": "{ issuer: 12 }"}, finding: "error type transaction.issuer"},
+	{name: "mapping for a text", change: map[string]string{"transaction": "{ issuer: {} }"}, finding: "error type transaction.issuer"},
+	{name: "list for a rate", change: map[string]string{"limits": "{ classes: { write: [1] } }"}, finding: "error type limits.classes.write"},
+	{name: "bad duration", change: map[string]string{"cors": "{ max_age: 600 }"}, finding: "error value cors.max_age"},
+	{name: "bad rate", change: map[string]string{"limits": "{ classes: { write: 60/min } }"}, finding: "error value limits.classes.write"},
+	{name: "bad size", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { max_body: 64KB } }"), finding: "error value routes[0].content.max_body"},
+	{name: "enum", change: map[string]string{"headers": "{ preset: apii }"}, finding: "error enum headers.preset"},
+	{name: "other version", change: map[string]string{"version": "2"}, finding: "error range version"},
+	{name: "session too short", change: map[string]string{"identity": "{ api_keys: { file: file:k }, sessions: { ttl: 1s } }"}, finding: "error range identity.sessions.ttl"},
+	{name: "unknown entity", change: map[string]string{"pii": "{ request: { EMAIL: redact } }"}, finding: "error entity pii.request.EMAIL"},
+	{name: "unknown action", change: map[string]string{"pii": "{ request: { EMAIL_ADDRESS: redcat } }"}, finding: "error action pii.request.EMAIL_ADDRESS"},
+	{name: "literal for a reference", change: map[string]string{"pii": "{ key: hunter2 }"}, finding: "error secret pii.key"},
+	{name: "known credential in a comment", text: write(nil) + "# " + fake("AK", "IAIOSFODNN7EXAMPLE") + "\n", finding: "error secret "},
+	{name: "password in a URL", text: write(nil) + "# https://bob:pw@example.com\n", finding: "error secret "},
+	{name: "random text", change: map[string]string{"upstream": `{ address: "a:1", credential: { prefix: "` + fake("q8Zx3LmP0v", "Rk7TnY2cWd5HsB9f") + `", value: env:K } }`}, finding: "error secret upstream.credential.prefix"},
+
+	{name: "address without a port", change: map[string]string{"upstream": "{ address: localhost }"}, finding: "error address upstream.address"},
+	{name: "address with a scheme", change: map[string]string{"upstream": `{ address: "http://localhost:80" }`}, finding: "error address upstream.address"},
+	{name: "address without a host", change: map[string]string{"server": `{ grpc: ":9001" }`}, finding: "error address server.grpc"},
+	{name: "address twice", change: map[string]string{"server": `{ grpc: "127.0.0.1:9002" }`}, finding: "error address server.http"},
+	{name: "bad port", change: map[string]string{"envoy": `{ listen: "127.0.0.1:0" }`}, finding: "error address envoy.listen"},
+	{name: "admin for all", change: map[string]string{"envoy": `{ admin: "0.0.0.0:9901" }`}, finding: "error envoy-admin envoy.admin"},
+	{name: "no audit file", change: map[string]string{"audit": `{ file: "" }`}, finding: "error audit-file audit.file"},
+	{name: "upstream audience", change: map[string]string{"upstream": `{ address: "a:1", audience: "" }`}, finding: "error audience upstream.audience"},
+	{name: "any audience", change: issuer(`issuer: "https://a.example", tenant: t, audiences: ["*"]`), finding: "error audience identity.issuers[0].audiences[0]"},
+	{name: "no Txn-Token issuer", change: map[string]string{"transaction": `{ issuer: "" }`}, finding: "error issuer transaction.issuer"},
+	{name: "signing key in the environment", change: map[string]string{"transaction": "{ key: env:KEY }"}, finding: "error file-reference transaction.key"},
+	{name: "key file in the environment", change: map[string]string{"identity": "{ api_keys: { file: env:KEYS } }"}, finding: "error file-reference identity.api_keys.file"},
+	{name: "upstream credential in a reserved header", change: map[string]string{"upstream": `{ address: "a:1", credential: { header: Txn-Token, value: env:K } }`}, finding: "error upstream-header upstream.credential.header"},
+
+	{name: "origin with a path", change: map[string]string{"cors": `{ allow_origins: ["https://a.example/"] }`}, finding: "error cors cors.allow_origins[0]"},
+	{name: "bad method", change: map[string]string{"cors": "{ allow_methods: [get] }"}, finding: "error cors cors.allow_methods[0]"},
+	{name: "bad request header", change: map[string]string{"cors": `{ allow_headers: ["a b"] }`}, finding: "error cors cors.allow_headers[0]"},
+	{name: "bad response header", change: map[string]string{"cors": `{ expose_headers: ["a b"] }`}, finding: "error cors cors.expose_headers[0]"},
+	{name: "wrong only together", change: map[string]string{"cors": `{ allow_methods: [GET, "*"] }`}, finding: "error cors cors.allow_methods"},
+	{name: "plain origin", change: map[string]string{"cors": `{ allow_origins: ["http://a.example"] }`}, finding: "error cors-http cors.allow_origins[0]"},
+	{name: "plain wildcard", change: map[string]string{"cors": `{ allow_origins: ["http://*.a.example"] }`}, finding: "error cors-http cors.allow_origins[0]"},
+	{name: "plain origin on loopback", change: map[string]string{"cors": `{ allow_origins: ["http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000"] }`}},
+	{name: "everyone with credentials", change: map[string]string{"cors": `{ allow_origins: ["*"], allow_credentials: true }`}, finding: "error cors-wildcard-credentials cors.allow_origins[0]"},
+	{name: "everyone", change: map[string]string{"cors": `{ allow_origins: ["*"] }`}, finding: "warning cors-wildcard cors.allow_origins[0]"},
+	{name: "long preflights", change: map[string]string{"cors": "{ max_age: 3h }"}, finding: "warning cors-max-age cors.max_age"},
+	{name: "bad header", change: map[string]string{"headers": `{ override: { "a b": c } }`}, finding: "error headers headers.override.a b"},
+	{name: "header in two cases", change: map[string]string{"headers": `{ override: { X-A: b, x-a: c } }`}, finding: "error headers headers.override"},
+
+	{name: "plain issuer", change: issuer(`issuer: "http://a.example", tenant: t, audiences: [a]`), finding: "error issuer-http identity.issuers[0].issuer"},
+	{name: "plain issuer on loopback", change: issuer(`issuer: "http://127.0.0.1:9010", tenant: t, audiences: [a]`)},
+	{name: "issuer without a URL", change: issuer("issuer: idp, tenant: t, audiences: [a]"), finding: "error issuer-url identity.issuers[0].issuer"},
+	{name: "issuer with a query", change: issuer(`issuer: "https://a.example?b", tenant: t, audiences: [a]`), finding: "error issuer-url identity.issuers[0].issuer"},
+	{name: "plain keys", change: issuer(`issuer: "https://a.example", jwks_uri: "http://a.example", tenant: t, audiences: [a]`), finding: "error jwks-http identity.issuers[0].jwks_uri"},
+	{name: "two places for keys", change: issuer(`issuer: "https://a.example", jwks_uri: "https://a.example", jwks_file: f, tenant: t, audiences: [a]`), finding: "error issuer-keys identity.issuers[0].jwks_file"},
+	{name: "reference for keys", change: issuer(`issuer: "https://a.example", jwks_file: "file:f", tenant: t, audiences: [a]`), finding: "error issuer-keys identity.issuers[0].jwks_file"},
+	{name: "issuer twice", change: map[string]string{"identity": `
+  issuers:
+    - { issuer: "https://a.example", audiences: [a], tenant: t }
+    - { issuer: "https://a.example", audiences: [b], tenant: t }`}, finding: "error issuer-duplicate identity.issuers[1].issuer"},
+	{name: "not signed", change: issuer(`issuer: "https://a.example", algorithms: [none], tenant: t, audiences: [a]`), finding: "error algorithm-none identity.issuers[0].algorithms[0]"},
+	{name: "shared secret", change: issuer(`issuer: "https://a.example", algorithms: [RS256, HS256], tenant: t, audiences: [a]`), finding: "error algorithm-hmac identity.issuers[0].algorithms[1]"},
+	{name: "unknown algorithm", change: issuer(`issuer: "https://a.example", algorithms: [rs256], tenant: t, audiences: [a]`), finding: "error algorithm identity.issuers[0].algorithms[0]"},
+	{name: "no algorithms", change: issuer(`issuer: "https://a.example", algorithms: [], tenant: t, audiences: [a]`), finding: "error algorithm identity.issuers[0].algorithms"},
+	{name: "bad pointer", change: issuer(`issuer: "https://a.example", tenant: "/a~2", audiences: [a]`), finding: "error claim identity.issuers[0].tenant"},
+	{name: "development issuer in production", text: "environment: production\n" + write(issuer(`issuer: "http://localhost:9010", tenant: t, audiences: [a]`)), finding: "warning production-loopback identity.issuers[0].issuer"},
+	{name: "nobody", change: map[string]string{"identity": "-"}, finding: "error identity identity"},
+	{name: "nobody but anonymous", change: map[string]string{"identity": "-", "routes": "\n  - { match: { path: /a }, anonymous: true }"}},
+	{name: "sessions alone", change: map[string]string{"identity": "{ sessions: {} }"}, finding: "error identity identity.sessions"},
+	{name: "long sessions", change: map[string]string{"identity": "{ api_keys: { file: file:k }, sessions: { ttl: 48h } }"}, finding: "warning session-ttl identity.sessions.ttl"},
+
+	{name: "zero rate", change: map[string]string{"limits": "{ classes: { write: 0/m } }"}, finding: "error limit-zero limits.classes.write"},
+	{name: "zero rate of a route", change: routes("{ match: { path: /a }, require: { scopes: [s] }, limit: 0/s }"), finding: "error limit-zero routes[0].limit"},
+	{name: "zero body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { max_body: 0 } }"), finding: "error limit-zero routes[0].content.max_body"},
+	{name: "zero field", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { a: 0 } } }"), finding: "error limit-zero routes[0].content.fields.a"},
+	{name: "class name", change: map[string]string{"limits": "{ classes: { A: 1/s } }"}, finding: "error class limits.classes.A"},
+	{name: "unknown class", change: routes("{ match: { path: /a }, require: { scopes: [s] }, class: wriet }"), finding: "error class routes[0].class"},
+	{name: "hash without a key", change: map[string]string{"pii": "{ request: { default: hash } }"}, finding: "error pii-key pii.request.default"},
+	{name: "hash without a key in a route", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { response: { EMAIL_ADDRESS: hash } } }"), finding: "error pii-key routes[0].content.response.EMAIL_ADDRESS"},
+	{name: "hash with a key", change: map[string]string{"pii": "{ request: { default: hash }, key: env:K }"}},
+	{name: "allow by default", change: map[string]string{"pii": "{ request: { default: allow } }"}, finding: "warning pii-allow pii.request.default"},
+	{name: "allow addresses", change: map[string]string{"pii": "{ request: { EMAIL_ADDRESS: allow } }"}},
+
+	{name: "no routes", change: map[string]string{"routes": "-"}, finding: "warning routes routes"},
+	{name: "too many routes", change: routes(slices.Repeat([]string{"{ match: { path: /a } }"}, MaxRoutes+1)...), finding: "error routes routes"},
+	{name: "bad path", change: routes("{ match: { path: /a/* }, require: { scopes: [s] } }"), finding: "error route-path routes[0].match.path"},
+	{name: "method in lower case", change: routes("{ match: { path: /a, methods: [post] }, require: { scopes: [s] } }"), finding: "error route-method routes[0].match.methods[0]"},
+	{name: "CONNECT", change: routes("{ match: { path: /a, methods: [CONNECT] }, require: { scopes: [s] } }"), finding: "error route-method routes[0].match.methods[0]"},
+	{name: "bad name", change: routes("{ name: a b, match: { path: /a }, require: { scopes: [s] } }"), finding: "error route-name routes[0].name"},
+	{name: "name twice", change: routes("{ name: a, match: { path: /a }, require: { scopes: [s] } }", "{ name: a, match: { path: /b }, require: { scopes: [s] } }"), finding: "error route-name routes[1].name"},
+	{name: "duplicate route", change: routes(`{ match: { path: "/a/{x}" }, require: { scopes: [s] } }`, `{ match: { path: "/a/{y}" }, require: { scopes: [s] } }`), finding: "error route-duplicate routes[1].match.path"},
+	{name: "ambiguous routes", change: routes(`{ match: { path: "/{x}/b" }, require: { scopes: [s] } }`, `{ match: { path: "/a/{y}" }, require: { scopes: [s] } }`), finding: "error route-ambiguous routes[1].match.path"},
+	{name: "ambiguous but for the methods", change: routes(`{ match: { methods: [GET], path: "/{x}/b" }, require: { scopes: [s] } }`, `{ match: { methods: [POST], path: "/a/{y}" }, require: { scopes: [s] } }`)},
+	{name: "unreachable route", change: routes("{ match: { path: /a }, anonymous: true }", "{ match: { methods: [GET], path: /a }, require: { scopes: [s] } }"), finding: "error route-unreachable routes[0].match.path"},
+	{name: "no scopes", change: routes("{ match: { path: /a } }"), finding: "warning route-scopes routes[0]"},
+	{name: "scopes for nobody", change: routes("{ match: { path: /a }, anonymous: true, require: { scopes: [s] } }"), finding: "error anonymous-scopes routes[0].require"},
+	{name: "anyone writes", change: routes("{ match: { methods: [GET, POST], path: /a }, anonymous: true }"), finding: "warning anonymous-write routes[0].match.methods[1]"},
+	{name: "bad scope", change: routes("{ match: { path: /a }, require: { scopes: [a b] } }"), finding: "error scope routes[0].require.scopes[0]"},
+	{name: "large body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { max_body: 8MiB } }"), finding: "warning body-large routes[0].content.max_body"},
+	{name: "bad field", change: routes(`{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { "a..b": 1 } } }`), finding: "error field routes[0].content.fields.a..b"},
+	{name: "field larger than the body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { a: 1MiB } } }"), finding: "warning field-large routes[0].content.fields.a"},
+	{name: "bad type", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { types: [json] } }"), finding: "error media-type routes[0].content.types[0]"},
+	{name: "no types", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { types: [] } }"), finding: "error media-type routes[0].content.types"},
+	{name: "anonymous sessions", change: map[string]string{
+		"identity": "{ api_keys: { file: file:k }, sessions: {} }",
+		"routes":   "\n  - { match: { methods: [GET], path: /api/v2/status }, anonymous: true }",
+	}, finding: "error route-own routes[0].anonymous"},
+	{name: "route in the way of sessions", change: map[string]string{
+		"identity": "{ api_keys: { file: file:k }, sessions: {} }",
+		"routes":   "\n  - { match: { path: /api/v2/status }, require: { scopes: [s] } }",
+	}, finding: "error route-own routes[0].match.path"},
+}
+
+func TestRules(t *testing.T) {
+	if _, warnings, err := Parse([]byte(write(nil)), "base", ""); err != nil || len(warnings) > 0 {
+		t.Fatalf("the policy that the rows change has findings: %v %v", warnings, err)
+	}
+	seen := map[string]bool{"error file": true, "error more": true} // tests of their own
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			text := row.text
+			if text == "" {
+				text = write(row.change)
+			}
+			p, warnings, err := Parse([]byte(text), "memgate.yaml", "")
+			if (p == nil) != (err != nil) {
+				t.Errorf("policy %v with error %v", p, err)
+			}
+			var got []string
+			for _, f := range append(Findings(err), warnings...) {
+				got = append(got, string(f.Severity)+" "+f.Rule+" "+f.Path)
+				seen[string(f.Severity)+" "+f.Rule] = true
+				if f.Line == 0 || f.Column == 0 || f.File != "memgate.yaml" {
+					t.Errorf("no position: %+v", f)
+				}
+			}
+			var want []string
+			if row.finding != "" {
+				want = []string{row.finding}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q\n%v %v\n%s", got, want, err, warnings, text[:min(len(text), 2000)])
+			}
+		})
+	}
+	for _, r := range Rules() {
+		if key := string(r.Severity) + " " + r.Name; !seen[key] {
+			t.Errorf("no row finds %q", key)
+		}
+		delete(seen, string(r.Severity)+" "+r.Name)
+	}
+	if len(seen) > 0 {
+		t.Errorf("rules that are not listed: %v", sortedKeys(seen))
+	}
+}
+
+func TestNoFindingsInShippedPolicies(t *testing.T) {
+	for _, path := range []string{"../../memgate.yaml"} {
+		_, warnings, err := Load(path)
+		if err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v %v", path, err, warnings)
+		}
+	}
+}
+
+func TestManyErrorsAreCut(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(write(nil))
+	for i := range 1000 {
+		b.WriteString("x" + strings.Repeat("y", i%50) + string(rune('a'+i%26)) + strings.Repeat("z", i/50) + ": 1\n")
+	}
+	_, _, err := Parse([]byte(b.String()), "f", "")
+	found := Findings(err)
+	if len(found) != maxFindings || found[maxFindings-1].Rule != "more" {
+		t.Errorf("%d findings, last %+v", len(found), found[len(found)-1])
+	}
+}
+
+func TestLoadReportsFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "none.yaml"), dir} {
+		p, _, err := Load(path)
+		found := Findings(err)
+		if p != nil || len(found) != 1 || found[0].Rule != "file" || found[0].File != path {
+			t.Errorf("%s: %v %v", path, p, err)
+		}
+	}
+	path := filepath.Join(dir, "memgate.yaml")
+	if err := os.WriteFile(path, []byte(write(nil)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Path("a/b"); got != filepath.Join(dir, "a/b") {
+		t.Errorf("Path = %s", got)
+	}
+	if got := p.Path("/a/b"); got != "/a/b" {
+		t.Errorf("absolute Path = %s", got)
+	}
+	if len(p.Digest()) != 64 {
+		t.Errorf("Digest = %q", p.Digest())
+	}
+}
