@@ -1,0 +1,36 @@
+package pii
+
+// Format is how a [Rewriter] reads a body.
+type Format uint8
+
+const (
+	// JSON is one JSON value (RFC 8259).
+	JSON Format = iota
+	// NDJSON is one JSON value on each line. Empty lines are skipped.
+	NDJSON
+	// Text is plain text of any encoding that has ASCII as it is.
+	Text
+	// Form is application/x-www-form-urlencoded: names and values with percent
+	// escapes and '+' for a space.
+	Form
+	// SSE is an event stream (text/event-stream). It is read as text in which
+	// the escapes of JSON strings are seen through.
+	SSE
+)
+
+// String returns the format's name in lower case, such as "ndjson".
+func (f Format) String() string {
+	switch f {
+	case JSON:
+		return "json"
+	case NDJSON:
+		return "ndjson"
+	case Text:
+		return "text"
+	case Form:
+		return "form"
+	case SSE:
+		return "sse"
+	}
+	return "unknown"
+}
