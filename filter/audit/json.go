@@ -1,0 +1,166 @@
+package audit
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// MaxString is how many bytes of a string are written; what was cut ends
+	// in "…".
+	MaxString = 256
+	// MaxList is how many entries of a list are written.
+	MaxList = 64
+)
+
+// AppendJSON appends the event as one JSON object without a line end. Whatever
+// its strings hold, it is valid JSON in valid UTF-8 on one line. The members are
+// always in the same order. time, request_id, route, method, decision, status,
+// duration_ms, bytes_received and bytes_sent are always there; the others only
+// when they say something.
+//
+// time is RFC 3339 in UTC with nanoseconds, duration_ms has three decimals, and
+// findings is an object of entity and count in the order of Findings.
+func (e *Event) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = e.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
+	dst = append(dst, `","request_id":`...)
+	dst = appendString(dst, e.RequestID)
+	dst = append(dst, `,"route":`...)
+	dst = appendString(dst, e.Route)
+	dst = append(dst, `,"method":`...)
+	dst = appendString(dst, e.Method)
+	dst = appendMember(dst, "tenant", e.Tenant)
+	dst = appendMember(dst, "subject", e.Subject)
+	dst = appendMember(dst, "kind", e.Kind)
+	dst = appendMember(dst, "principal", e.Principal)
+	dst = append(dst, `,"decision":`...)
+	dst = appendString(dst, e.Decision)
+	dst = appendMember(dst, "stage", e.Stage)
+	dst = appendMember(dst, "reason", e.Reason)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(e.Status), 10)
+	dst = append(dst, `,"duration_ms":`...)
+	dst = appendMilliseconds(dst, e.Duration)
+	dst = append(dst, `,"bytes_received":`...)
+	dst = strconv.AppendInt(dst, e.Received, 10)
+	dst = append(dst, `,"bytes_sent":`...)
+	dst = strconv.AppendInt(dst, e.Sent, 10)
+	dst = appendFindings(dst, e.Findings)
+	dst = appendMember(dst, "refusal", e.Refusal)
+	dst = appendList(dst, "spoofed_headers", e.Spoofed)
+	dst = appendList(dst, "response_flags", e.Flags)
+	dst = appendMember(dst, "response_details", e.Details)
+	return append(dst, '}')
+}
+
+func appendMember(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(dst, `,"`...)
+	dst = append(dst, name...)
+	dst = append(dst, `":`...)
+	return appendString(dst, value)
+}
+
+func appendList(dst []byte, name string, list []string) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"`...)
+	dst = append(dst, name...)
+	dst = append(dst, `":[`...)
+	for i, s := range list {
+		if i == MaxList {
+			break
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, s)
+	}
+	return append(dst, ']')
+}
+
+func appendFindings(dst []byte, list []Finding) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"findings":{`...)
+	for i, f := range list {
+		if i == MaxList {
+			break
+		}
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, f.Entity)
+		dst = append(dst, ':')
+		dst = strconv.AppendUint(dst, f.Count, 10)
+	}
+	return append(dst, '}')
+}
+
+// appendMilliseconds writes microseconds as decimals; a negative duration, which
+// only a clock that fell back can give, is zero.
+func appendMilliseconds(dst []byte, d time.Duration) []byte {
+	us := max(d, 0).Microseconds()
+	dst = strconv.AppendInt(dst, us/1000, 10)
+	rest := us % 1000
+	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+}
+
+// appendString writes s as a JSON string (RFC 8259, section 7), cut to MaxString
+// bytes at a character's end. Bytes that are not UTF-8 become U+FFFD; control
+// characters, also those that Unicode knows beyond ASCII, are escaped, so that a
+// line looks the same in a terminal as it is.
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	cut := false
+	if len(s) > MaxString {
+		end := MaxString
+		for end > MaxString-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s, cut = s[:end], true
+	}
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			switch {
+			case c == '"' || c == '\\':
+				dst = append(dst, '\\', c)
+			case c < 0x20 || c == 0x7f:
+				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			default:
+				dst = append(dst, c)
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, `\ufffd`...)
+		case escaped(r):
+			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		default:
+			dst = append(dst, s[i:i+size]...)
+		}
+		i += size
+	}
+	if cut {
+		dst = append(dst, "…"...)
+	}
+	return append(dst, '"')
+}
+
+// escaped reports the C1 controls, line and paragraph separators, and the marks
+// that change the direction of text (Unicode Annex 9).
+func escaped(r rune) bool {
+	return r >= 0x80 && r <= 0x9f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 ||
+		r == 0x200e || r == 0x200f || r == 0x061c || r == 0xfeff
+}
