@@ -1,0 +1,171 @@
+package inspect
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/problem"
+)
+
+// Refusal is why a message does not go on; nil means that it does.
+type Refusal = *problem.Problem
+
+// Body checks and rewrites one body, piece by piece.
+type Body struct {
+	rules    *content.Body
+	rewriter *pii.Rewriter // nil: only the length is checked
+	use      use
+	seen     int64 // bytes taken so far
+}
+
+// begin prepares for a body.
+func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
+	*b = Body{rules: rules, use: as}
+	if idle := r.idle[as]; len(idle) > 0 {
+		b.rewriter = idle[len(idle)-1]
+		r.idle[as] = idle[:len(idle)-1]
+		b.rewriter.SetHashKey(hashKey)
+		return
+	}
+	b.rewriter = pii.NewRewriter(pii.Config{
+		Format:   as.format,
+		Policy:   rules.PII,
+		HashKey:  hashKey,
+		MaxDepth: rules.MaxDepth,
+		Fields:   rules.Fields,
+		Lenient:  as.response,
+	})
+}
+
+// End gives back what b used. After it b counts no findings.
+func (r *Rules) End(b *Body) {
+	if b.rewriter == nil {
+		return
+	}
+	if idle := r.idle[b.use]; len(idle) < maxIdle {
+		b.rewriter.Reset()
+		b.rewriter.SetHashKey(nil)
+		r.idle[b.use] = append(idle, b.rewriter)
+	}
+	b.rewriter = nil
+}
+
+// Next takes the next piece of a body, and says with last that no other
+// follows. It appends to dst what can go on already and returns it. After a
+// refusal nothing that dst holds may go on.
+//
+// These are the stages of a body, in order. The length comes first, so that an
+// oversized body costs nothing more; well-formedness, depth, field limits and
+// personal data are one pass over the bytes.
+func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
+	// 1. Length.
+	b.seen += int64(len(piece))
+	if !b.rules.Fits(b.seen) {
+		return dst, b.tooLarge()
+	}
+	// 2. No body at all is not a malformed one.
+	if last && b.seen == 0 {
+		return dst, nil
+	}
+	// 3. A body that is not looked into.
+	if b.rewriter == nil {
+		return append(dst, piece...), nil
+	}
+	// 4. Form, depth, fields, personal data.
+	dst, err := b.rewriter.Write(dst, piece)
+	// 5. What was held back because it could have become a finding, and the
+	// check that the body is complete.
+	if err == nil && last {
+		dst, err = b.rewriter.Close(dst)
+	}
+	if err != nil {
+		return dst, b.refusal(err)
+	}
+	return dst, nil
+}
+
+// Rewrites reports whether Next may return other bytes than it took.
+func (b *Body) Rewrites() bool { return b.rewriter != nil }
+
+// Changed reports whether what Next returned may differ from what it took.
+func (b *Body) Changed() bool {
+	if b.rewriter == nil {
+		return false
+	}
+	for entity, n := range b.rewriter.Counts() {
+		if n > 0 && b.rules.PII.Actions[entity] != pii.Allow {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Body) tooLarge() Refusal {
+	if b.use.response {
+		return &problem.ResponseTooLarge
+	}
+	return &problem.BodyTooLarge
+}
+
+// refusal maps an error of the rewriter. An unknown one refuses too.
+func (b *Body) refusal(err error) Refusal {
+	if b.use.response {
+		if blocked := (*pii.BlockedError)(nil); errors.As(err, &blocked) {
+			return &problem.ResponseBlocked
+		}
+		return &problem.ResponseUninspectable
+	}
+	var field *pii.FieldError
+	var blocked *pii.BlockedError
+	switch {
+	case errors.Is(err, pii.ErrMalformed):
+		return &problem.MalformedJSON
+	case errors.Is(err, pii.ErrTooDeep):
+		return &problem.TooDeep
+	case errors.As(err, &field):
+		return &problem.FieldTooLarge
+	case errors.As(err, &blocked):
+		return &problem.BlockedPII
+	}
+	return &problem.Unavailable
+}
+
+// Findings are how many of each entity were found in an exchange.
+type Findings [pii.NumEntities]uint32
+
+// Add adds what was found in b.
+func (f *Findings) Add(b *Body) {
+	if b.rewriter == nil {
+		return
+	}
+	for i, n := range b.rewriter.Counts() {
+		f[i] += n
+	}
+}
+
+// Total is the number of findings.
+func (f *Findings) Total() (n uint64) {
+	for _, c := range f {
+		n += uint64(c)
+	}
+	return n
+}
+
+// Append appends the findings in the form of the access log:
+// EMAIL_ADDRESS=2,CREDIT_CARD=1.
+func (f *Findings) Append(dst []byte) []byte {
+	for i, n := range f {
+		if n == 0 {
+			continue
+		}
+		if len(dst) > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, pii.Entity(i).String()...)
+		dst = append(dst, '=')
+		dst = strconv.AppendUint(dst, uint64(n), 10)
+	}
+	return dst
+}

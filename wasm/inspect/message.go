@@ -1,0 +1,172 @@
+package inspect
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/problem"
+)
+
+// Header is a list of header fields as proxies hand it over: names in lower
+// case, a name as often as it was sent.
+type Header [][2]string
+
+// Get returns the value of a header, all of them joined by commas if it was sent
+// more than once (RFC 9110, section 5.2), and "" without one.
+func (h Header) Get(name string) string {
+	value, more := "", false
+	for i := range h {
+		if h[i][0] != name {
+			continue
+		}
+		if more {
+			value += ", " + h[i][1]
+		} else {
+			value, more = h[i][1], true
+		}
+	}
+	return value
+}
+
+// Has reports whether a header was sent.
+func (h Header) Has(name string) bool {
+	for i := range h {
+		if h[i][0] == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Plan is what is done with a message's body.
+type Plan uint8
+
+const (
+	// Pass: the body goes on as it is, or there is none.
+	Pass Plan = iota
+	// Hold: the headers wait until the whole body was checked.
+	Hold
+	// Stream: the headers go on, and the body is rewritten as it passes.
+	Stream
+)
+
+// HoldLimit is the length, in bytes, up to which a response is held: then it has
+// a content-length, and a refusal is a proper answer. A longer one, or one of
+// unknown length, is streamed; a refusal then breaks it off.
+const HoldLimit = 16 << 10
+
+// conditional are the request headers by which an upstream would answer with a
+// part of a representation, or with a reference to one, that the client never
+// had: what the client holds was rewritten.
+var conditional = [...]string{"range", "if-range", "if-none-match", "if-modified-since"}
+
+// Digests are the headers that describe the bytes of a body. They are wrong once
+// it was rewritten.
+var Digests = [...]string{"content-md5", "digest", "content-digest", "repr-digest"}
+
+// RequestDrop returns the names of headers that are taken off a request before
+// it goes to the upstream, appended to dst: the response has to be readable.
+func (r *Rules) RequestDrop(dst []string, h Header) []string {
+	if !r.policy.Response.Inspects() {
+		return dst
+	}
+	for i := range h {
+		switch name := h[i][0]; name {
+		case "accept-encoding", conditional[0], conditional[1], conditional[2], conditional[3]:
+			dst = append(dst, name)
+		}
+	}
+	return dst
+}
+
+// Request says what is done with a request's body, and prepares b for it. None
+// says that no body follows. HashKey is the tenant's key, nil if it has none.
+func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
+	rules := &r.policy.Request
+	if none {
+		return Pass, nil
+	}
+	// 1. Encoding: what is compressed cannot be read.
+	if !content.Plain(h.Get("content-encoding")) {
+		return Pass, &problem.UnsupportedEncoding
+	}
+	// 2. Type.
+	format, verdict := rules.Decide(h.Get("content-type"))
+	if verdict == content.Refuse {
+		return Pass, &problem.UnsupportedMediaType
+	}
+	// 3. Length, as far as it is announced.
+	if n, known := length(h); known && !rules.Fits(n) {
+		return Pass, &problem.BodyTooLarge
+	}
+	// 4. Everything that needs the bytes.
+	if verdict == content.Pass {
+		*b = Body{rules: rules}
+		return Hold, nil
+	}
+	if rules.Pseudonyms() && len(hashKey) == 0 {
+		return Pass, &problem.Unavailable
+	}
+	r.begin(b, rules, use{format: format}, hashKey)
+	return Hold, nil
+}
+
+// Response says what is done with the body of the upstream's response to a
+// request with the given method, and prepares b for it. None says that no body
+// follows.
+func (r *Rules) Response(b *Body, h Header, method string, none bool, hashKey []byte) (Plan, Refusal) {
+	rules := &r.policy.Response
+	status := h.Get(":status")
+	if none || method == "HEAD" || status == "204" || status == "304" {
+		return Pass, nil
+	}
+	n, known := length(h)
+	if known && !rules.Fits(n) {
+		return Pass, &problem.ResponseTooLarge
+	}
+	inspects := rules.Inspects()
+	// 1. Encoding: the upstream was not asked for any.
+	if inspects && !content.Plain(h.Get("content-encoding")) {
+		return Pass, &problem.ResponseEncoded
+	}
+	// 2. Type. A part of a representation cannot be read either: what stands at
+	// its borders is cut.
+	format, verdict := rules.Decide(h.Get("content-type"))
+	if verdict == content.Refuse || inspects && status == "206" {
+		return Pass, &problem.ResponseUninspectable
+	}
+	// 3. Everything that needs the bytes.
+	if !inspects {
+		if known || rules.MaxBytes < 0 {
+			return Pass, nil
+		}
+		*b = Body{rules: rules, use: use{response: true}}
+		return Stream, nil
+	}
+	if rules.Pseudonyms() && len(hashKey) == 0 {
+		return Pass, &problem.Unavailable
+	}
+	r.begin(b, rules, use{response: true, format: format}, hashKey)
+	if known && n <= HoldLimit {
+		return Hold, nil
+	}
+	return Stream, nil
+}
+
+// RewritesResponses reports whether the body of a response may be changed, so
+// that what a HEAD request learns of it does not hold.
+func (r *Rules) RewritesResponses() bool { return r.policy.Response.Inspects() }
+
+// length returns the announced length of a body.
+func length(h Header) (n int64, known bool) {
+	text := h.Get("content-length")
+	if text == "" || strings.TrimLeft(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil { // more digits than any body has bytes
+		return 1<<63 - 1, true
+	}
+	return n, true
+}

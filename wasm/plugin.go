@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/wasm/inspect"
+)
+
+const (
+	// maxPolicies is the number of content policies that a VM keeps.
+	maxPolicies = 512
+	// fetchTimeout is how long memgate may take to serve one, in milliseconds.
+	fetchTimeout = 1000
+	// authority is the host that memgate's HTTP port is addressed by.
+	authority = "memgate"
+)
+
+// plugin is what the streams of one VM share.
+type plugin struct {
+	types.DefaultPluginContext
+
+	cluster string // that serves content policies
+	unknown *inspect.Rules
+	cache   *inspect.Cache
+	buffers buffers
+
+	refused, findings, fetched, failed proxywasm.MetricCounter
+}
+
+// OnPluginStart reads the configuration. Without a valid one the plugin does
+// not start, and the proxy refuses its configuration or all requests.
+func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	text, err := proxywasm.GetPluginConfiguration()
+	if err == nil {
+		p.cluster, err = inspect.ParseConfig(text)
+	}
+	if err == nil {
+		p.unknown, err = inspect.Unknown()
+	}
+	if err != nil {
+		proxywasm.LogCritical("memgate: plugin configuration: " + err.Error())
+		return types.OnPluginStartStatusFailed
+	}
+	p.cache = inspect.NewCache(maxPolicies)
+	p.refused = proxywasm.DefineCounterMetric("memgate.refused")
+	p.findings = proxywasm.DefineCounterMetric("memgate.findings")
+	p.fetched = proxywasm.DefineCounterMetric("memgate.policy_fetched")
+	p.failed = proxywasm.DefineCounterMetric("memgate.policy_failed")
+	return types.OnPluginStartStatusOK
+}
+
+// NewHttpContext is called for each request.
+func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &stream{plugin: p} }
+
+var (
+	errStatus = errors.New("memgate does not serve it")
+	errLength = errors.New("no answer, or one that is too long")
+)
+
+// fetch asks memgate for a content policy and calls then with it. Each stream
+// that waits asks by itself: an answer to one stream cannot be relied on by
+// another, as the proxy cancels a callout when its stream ends.
+func (p *plugin) fetch(digest string, then func(*inspect.Rules)) error {
+	_, err := proxywasm.DispatchHttpCall(p.cluster, [][2]string{
+		{":method", "GET"},
+		{":path", "/v1/content/" + digest},
+		{":scheme", "http"},
+		{":authority", authority},
+		{"accept", "application/octet-stream"},
+	}, nil, nil, fetchTimeout, func(_, size, _ int) {
+		rules, err := p.fetchedPolicy(digest, size)
+		if err != nil {
+			p.failed.Increment(1)
+			proxywasm.LogError("memgate: content policy " + digest + ": " + err.Error())
+		}
+		then(rules)
+	})
+	if err != nil {
+		p.failed.Increment(1)
+		proxywasm.LogError("memgate: cluster " + p.cluster + " cannot be called: " + err.Error())
+	}
+	return err
+}
+
+// fetchedPolicy reads the answer of a callout. A size of zero is also how the
+// proxy reports that there was none.
+func (p *plugin) fetchedPolicy(digest string, size int) (*inspect.Rules, error) {
+	if size <= 0 || size > content.MaxWire {
+		return nil, errLength
+	}
+	list, err := proxywasm.GetHttpCallResponseHeaders()
+	if err != nil {
+		return nil, err
+	}
+	if inspect.Header(list).Get(":status") != "200" {
+		return nil, errStatus
+	}
+	wire, err := proxywasm.GetHttpCallResponseBody(0, size)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := p.cache.Add(digest, wire)
+	if err == nil {
+		p.fetched.Increment(1)
+	}
+	return rules, err
+}
+
+const (
+	// maxBuffers and maxBuffer bound what buffers keeps: their number, and the
+	// bytes of each.
+	maxBuffers = 16
+	maxBuffer  = 128 << 10
+)
+
+// buffers are the buffers of finished streams, for those to come.
+type buffers struct{ free [][]byte }
+
+func (b *buffers) get() []byte {
+	if n := len(b.free); n > 0 {
+		buf := b.free[n-1]
+		b.free = b.free[:n-1]
+		return buf
+	}
+	return make([]byte, 0, 4<<10)
+}
+
+func (b *buffers) put(buf []byte) {
+	if cap(buf) > 0 && cap(buf) <= maxBuffer && len(b.free) < maxBuffers {
+		b.free = append(b.free, buf[:0])
+	}
+}

@@ -1,0 +1,421 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
+
+	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/wasm/inspect"
+)
+
+// keepLimit is how many bytes of a held body stay with the proxy while it is
+// checked, so that one without findings is never written back. What comes after
+// is taken out: a proxy stops reading when its buffer is full.
+const keepLimit = 16 << 10
+
+// The paths of properties.
+var (
+	// authorized is the metadata of ext_authz, whose namespace has this name
+	// whatever the filter is called.
+	authorized   = []string{"metadata", "filter_metadata", "envoy.filters.http.ext_authz"}
+	codeDetails  = []string{"response", "code_details"}
+	findingsPath = []string{"memgate.findings"} // for the access log wasm.memgate.findings
+	refusalPath  = []string{"memgate.refusal"}
+)
+
+// viaUpstream are the details of a response that an upstream made.
+const viaUpstream = "via_upstream"
+
+// replyPrefix starts the details of the filter's own answers.
+const replyPrefix = "memgate_"
+
+// stream is one request and its response.
+type stream struct {
+	types.DefaultHttpContext
+	plugin *plugin
+
+	rules     *inspect.Rules // nil until they are known
+	requestID string
+	hashKey   []byte
+	method    string
+	origin    string
+	header    inspect.Header // of the request, until its plan is made
+
+	request, response side
+	answered          bool // response headers have come, the filter's own answer included
+	refused           bool
+	found             inspect.Findings
+	reported          uint64 // findings that the access log knows of
+}
+
+// side is one direction's body on its way.
+type side struct {
+	plan    inspect.Plan
+	body    inspect.Body
+	out     []byte // what can go on, while it is held
+	kept    int    // bytes already taken that the proxy still has
+	drained bool   // bytes were taken out of the proxy's buffer
+	size    int    // bytes in the proxy's buffer while the rules are awaited
+	done    bool   // the body is complete
+	counted bool   // its findings are in the stream's
+}
+
+// OnHttpRequestHeaders finds the content policy and makes the plan.
+func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
+	header, err := proxywasm.GetHttpRequestHeaders()
+	if err != nil {
+		return s.refuse(&problem.NotAuthorized)
+	}
+	s.header = header
+	s.method, s.origin = s.header.Get(":method"), s.header.Get("origin")
+
+	digest, ok := s.readDecision()
+	if !ok {
+		return s.refuse(&problem.NotAuthorized)
+	}
+	s.request.done = end
+	if s.rules = s.plugin.cache.Get(digest); s.rules != nil {
+		return s.begin()
+	}
+	err = s.plugin.fetch(digest, func(rules *inspect.Rules) {
+		if s.answered { // by the proxy: the client took too long, for instance
+			return
+		}
+		if rules == nil {
+			s.refuse(&problem.ContentPolicyUnavailable)
+			return
+		}
+		s.rules = rules
+		if s.begin() == types.ActionPause {
+			if s.refused || !s.take(s.request.size, s.request.done) {
+				return
+			}
+		}
+		if err := proxywasm.ResumeHttpRequest(); err != nil {
+			s.refuse(&problem.Unavailable)
+		}
+	})
+	if err != nil {
+		return s.refuse(&problem.ContentPolicyUnavailable)
+	}
+	return types.ActionPause
+}
+
+// readDecision reads what the authz service said of the request. False means
+// that it said nothing, or not that the request may pass.
+func (s *stream) readDecision() (digest string, ok bool) {
+	list, err := proxywasm.GetPropertyMap(authorized)
+	if err != nil {
+		return "", false
+	}
+	decision := inspect.Header(list)
+	s.requestID = decision.Get("request_id")
+	if key := decision.Get("hash_key"); key != "" {
+		if s.hashKey, err = base64.RawURLEncoding.DecodeString(key); err != nil {
+			return "", false
+		}
+	}
+	digest = decision.Get("content")
+	return digest, decision.Get("decision") == "allow" && inspect.ValidDigest(digest)
+}
+
+// begin makes the plan for a request whose rules are known.
+func (s *stream) begin() types.Action {
+	plan, refusal := s.rules.Request(&s.request.body, s.header, s.request.done && s.request.size == 0, s.hashKey)
+	if refusal != nil {
+		return s.refuse(refusal)
+	}
+	s.request.plan = plan
+	var room [8]string
+	for _, name := range s.rules.RequestDrop(room[:0], s.header) {
+		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
+			return s.refuse(&problem.Unavailable)
+		}
+	}
+	if plan == inspect.Hold {
+		return types.ActionPause
+	}
+	s.header = nil
+	return types.ActionContinue
+}
+
+// OnHttpRequestBody checks a piece of the body, and lets the request go on after
+// the last.
+func (s *stream) OnHttpRequestBody(size int, end bool) types.Action {
+	s.request.done = end
+	switch {
+	case s.refused:
+		return types.ActionPause
+	case s.rules == nil:
+		s.request.size = size
+		return types.ActionPause
+	case s.request.plan == inspect.Pass:
+		return types.ActionContinue
+	}
+	if s.take(size, end) {
+		return types.ActionContinue
+	}
+	return types.ActionPause
+}
+
+// OnHttpRequestTrailers ends a body that has trailers. They do not go on: what
+// they say is checked by nobody.
+func (s *stream) OnHttpRequestTrailers(int) types.Action {
+	s.request.done = true
+	if s.refused {
+		return types.ActionPause
+	}
+	list, err := proxywasm.GetHttpRequestTrailers()
+	if err != nil {
+		return s.refuse(&problem.Unavailable)
+	}
+	for i := range list {
+		if err := proxywasm.RemoveHttpRequestTrailer(list[i][0]); err != nil {
+			return s.refuse(&problem.Unavailable)
+		}
+	}
+	if s.rules == nil {
+		return types.ActionPause
+	}
+	if s.request.plan == inspect.Pass || s.take(s.request.kept, true) {
+		return types.ActionContinue
+	}
+	return types.ActionPause
+}
+
+// take checks what is new in the proxy's buffer of the given size, and reports
+// whether the request may go on: the body is complete and nothing is wrong.
+func (s *stream) take(size int, end bool) bool {
+	r := &s.request
+	var piece []byte
+	if size > r.kept {
+		var err error
+		if piece, err = proxywasm.GetHttpRequestBody(r.kept, size-r.kept); err != nil || len(piece) != size-r.kept {
+			s.refuse(&problem.Unavailable)
+			return false
+		}
+	}
+	if r.out == nil {
+		r.out = s.plugin.buffers.get()
+	}
+	var refusal inspect.Refusal
+	if r.out, refusal = r.body.Next(r.out, piece, end); refusal != nil {
+		s.refuse(refusal)
+		return false
+	}
+	r.kept = size
+	switch {
+	case !end && size <= keepLimit:
+		return false
+	case !end:
+		r.drained, r.kept = true, 0
+		if proxywasm.ReplaceHttpRequestBody(nil) != nil {
+			s.refuse(&problem.Unavailable)
+		}
+		return false
+	}
+	return s.finishRequest()
+}
+
+// finishRequest hands a checked body back and corrects the headers. They still
+// can be changed: they wait.
+func (s *stream) finishRequest() bool {
+	r := &s.request
+	changed := r.body.Changed()
+	if (changed || r.drained) && proxywasm.ReplaceHttpRequestBody(r.out) != nil {
+		s.refuse(&problem.Unavailable)
+		return false
+	}
+	if changed {
+		for _, name := range inspect.Digests {
+			if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
+				s.refuse(&problem.Unavailable)
+				return false
+			}
+		}
+	}
+	size := strconv.Itoa(len(r.out))
+	if s.header.Get("content-length") != size && proxywasm.ReplaceHttpRequestHeader("content-length", size) != nil {
+		s.refuse(&problem.Unavailable)
+		return false
+	}
+	s.header = nil
+	s.release(r)
+	return true
+}
+
+// OnHttpResponseHeaders decorates the response, whoever made it, and makes the
+// plan for the body of one that the upstream made.
+func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
+	s.answered = true
+	if s.refused || s.rules == nil {
+		return types.ActionContinue
+	}
+	list, err := proxywasm.GetHttpResponseHeaders()
+	if err != nil {
+		return s.refuse(&problem.Unavailable)
+	}
+	header := inspect.Header(list)
+	r := &s.response
+	rewritten := false
+	if details, err := proxywasm.GetProperty(codeDetails); err == nil && string(details) == viaUpstream {
+		var refusal inspect.Refusal
+		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, s.hashKey); refusal != nil {
+			return s.refuse(refusal)
+		}
+		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.method == "HEAD" && s.rules.RewritesResponses()
+	}
+	edited := s.rules.ResponseHeader(make([][2]string, 0, len(header)+16), header, s.origin, rewritten)
+	if err := proxywasm.ReplaceHttpResponseHeaders(edited); err != nil {
+		return s.refuse(&problem.Unavailable)
+	}
+	if r.plan == inspect.Hold {
+		return types.ActionPause
+	}
+	return types.ActionContinue
+}
+
+// OnHttpResponseBody rewrites a piece of the response.
+func (s *stream) OnHttpResponseBody(size int, end bool) types.Action {
+	r := &s.response
+	if s.refused || r.plan == inspect.Pass {
+		return types.ActionContinue
+	}
+	var piece []byte
+	if size > r.kept {
+		var err error
+		if piece, err = proxywasm.GetHttpResponseBody(r.kept, size-r.kept); err != nil || len(piece) != size-r.kept {
+			return s.refuse(&problem.Unavailable)
+		}
+	}
+	if r.out == nil {
+		r.out = s.plugin.buffers.get()
+	}
+	var refusal inspect.Refusal
+	if r.out, refusal = r.body.Next(r.out, piece, end); refusal != nil {
+		return s.refuse(refusal)
+	}
+	r.done = end
+	if r.plan == inspect.Hold {
+		r.kept = size
+		if !end {
+			return types.ActionPause
+		}
+		if r.body.Changed() && !s.replaceHeld() {
+			return s.refuse(&problem.Unavailable)
+		}
+	} else {
+		if !bytes.Equal(r.out, piece) && proxywasm.ReplaceHttpResponseBody(r.out) != nil {
+			return s.refuse(&problem.Unavailable)
+		}
+		r.out = r.out[:0]
+	}
+	if end {
+		s.release(r)
+	}
+	return types.ActionContinue
+}
+
+// replaceHeld writes a held response back. Its headers wait, so that they can be
+// corrected.
+func (s *stream) replaceHeld() bool {
+	out := s.response.out
+	if proxywasm.ReplaceHttpResponseBody(out) != nil ||
+		proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(out))) != nil {
+		return false
+	}
+	for _, name := range append([]string{"etag"}, inspect.Digests[:]...) {
+		_ = proxywasm.RemoveHttpResponseHeader(name) // it may not be there
+	}
+	return true
+}
+
+// OnHttpResponseTrailers ends a response that has trailers. What was held back
+// until more would come has no place to go any more: there is no such response
+// unless its trailers were sent in the middle of what looks like a finding.
+func (s *stream) OnHttpResponseTrailers(int) types.Action {
+	r := &s.response
+	if s.refused || r.plan == inspect.Pass || r.done {
+		return types.ActionContinue
+	}
+	r.done = true
+	before := len(r.out)
+	out, refusal := r.body.Next(r.out, nil, true)
+	r.out = out
+	if refusal != nil {
+		return s.refuse(refusal)
+	}
+	if r.plan == inspect.Hold {
+		if r.body.Changed() && !s.replaceHeld() {
+			return s.refuse(&problem.Unavailable)
+		}
+	} else if len(out) > before {
+		return s.refuse(&problem.ResponseUninspectable)
+	}
+	s.release(r)
+	return types.ActionContinue
+}
+
+// report tells the access log what was found in a body.
+func (s *stream) report(of *side) {
+	if of.counted {
+		return
+	}
+	of.counted = true
+	s.found.Add(&of.body)
+	total := s.found.Total()
+	if total == s.reported {
+		return
+	}
+	s.plugin.findings.Increment(total - s.reported)
+	s.reported = total
+	if err := proxywasm.SetProperty(findingsPath, s.found.Append(nil)); err != nil {
+		proxywasm.LogError("memgate: findings cannot be logged: " + err.Error())
+	}
+}
+
+// refuse ends the exchange. Until the response's headers are on their way the
+// client gets the refusal; after that the response is broken off.
+func (s *stream) refuse(p inspect.Refusal) types.Action {
+	if s.refused {
+		return types.ActionPause
+	}
+	s.refused = true
+	s.plugin.refused.Increment(1)
+	s.report(&s.request)
+	s.report(&s.response)
+	if err := proxywasm.SetProperty(refusalPath, []byte(p.Slug)); err != nil {
+		proxywasm.LogError("memgate: refusal cannot be logged: " + err.Error())
+	}
+	rules := s.rules
+	if rules == nil {
+		rules = s.plugin.unknown
+	}
+	header, body := rules.Answer(p, s.origin, s.requestID)
+	if err := sendReply(uint32(p.Status), replyPrefix+p.Slug, header, body); err != nil {
+		// The message still does not go on: it stays paused until the proxy
+		// gives it up.
+		proxywasm.LogCritical("memgate: " + p.Slug + ": " + err.Error())
+	}
+	return types.ActionPause
+}
+
+// OnHttpStreamDone releases what a stream that broke off still has.
+func (s *stream) OnHttpStreamDone() {
+	s.release(&s.request)
+	s.release(&s.response)
+}
+
+// release accounts for a body that is done with and gives what it used to others.
+func (s *stream) release(of *side) {
+	s.report(of)
+	if s.rules != nil {
+		s.rules.End(&of.body)
+	}
+	s.plugin.buffers.put(of.out)
+	of.out = nil
+}
