@@ -105,20 +105,50 @@ var (
 		"The request cannot be handled at the moment. Try again later."}
 )
 
+// What Envoy refuses before or after memgate sees it.
+var (
+	// BadRequest: the request line, a header or the path is not acceptable.
+	BadRequest = Problem{"bad-request", "Bad request", 400,
+		"The request line or a header is not valid, or the path holds an escaped slash. Correct it and send the request again."}
+	// UpgradeRefused: the request asks for another protocol.
+	UpgradeRefused = Problem{"upgrade-refused", "Upgrade refused", 403,
+		"This service does not switch protocols. Send the request without Upgrade."}
+	// RequestTimeout: the request did not arrive in time.
+	RequestTimeout = Problem{"request-timeout", "Request timeout", 408,
+		"The request did not arrive in time. Send it again without pauses."}
+	// HeadersTooLarge: the headers are too large or too many.
+	HeadersTooLarge = Problem{"headers-too-large", "Request headers too large", 431,
+		"The headers of the request are too large or too many. Send less."}
+	// EdgeRefused: any other answer of Envoy's own. Envoy's status stands in the
+	// answer, which need not be 500.
+	EdgeRefused = Problem{"edge-refused", "Request refused", 500,
+		"The request could not be processed. Check it, and report the request id if it stays so."}
+	// UpstreamFault: the service answered with something that is not HTTP.
+	UpstreamFault = Problem{"upstream-fault", "Bad gateway", 502,
+		"The service gave no answer that can be read. Try again later; the request may have taken effect."}
+	// UpstreamTimeout: the service did not answer in time.
+	UpstreamTimeout = Problem{"upstream-timeout", "Gateway timeout", 504,
+		"The service did not answer in time. Try again later; the request may have taken effect."}
+)
+
 // All returns every problem, in the order of status codes and then of slugs.
 func All() []Problem {
 	return []Problem{
-		AmbiguousCredentials, MalformedCredentials, MalformedJSON, MalformedRequest, TooDeep,
+		AmbiguousCredentials, BadRequest, MalformedCredentials, MalformedJSON, MalformedRequest, TooDeep,
 		InvalidCredentials, Unauthenticated,
-		AgentMismatch, Forbidden, NoRoute, OriginRefused, TenantMismatch,
+		AgentMismatch, Forbidden, NoRoute, OriginRefused, TenantMismatch, UpgradeRefused,
 		NotFound,
 		MethodNotAllowed,
+		RequestTimeout,
 		BodyTooLarge, FieldTooLarge,
 		UnsupportedEncoding, UnsupportedMediaType,
 		BlockedPII,
 		RateLimited,
-		ResponseBlocked, ResponseEncoded, ResponseTooLarge, ResponseUninspectable,
+		HeadersTooLarge,
+		EdgeRefused,
+		ResponseBlocked, ResponseEncoded, ResponseTooLarge, ResponseUninspectable, UpstreamFault,
 		ContentPolicyUnavailable, KeysUnavailable, NotAuthorized, Unavailable,
+		UpstreamTimeout,
 	}
 }
 

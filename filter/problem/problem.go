@@ -1,5 +1,5 @@
-// Package problem is every refusal that memgate can answer, as RFC 9457 problem
-// details.
+// Package problem is every refusal that memgate, or Envoy under its
+// configuration, can answer, as RFC 9457 problem details.
 //
 // A problem's texts are for callers: they say what to do next and nothing about
 // the inside. Which stage refused, and why, goes to logs, metrics and the audit
