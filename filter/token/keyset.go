@@ -124,7 +124,7 @@ func smallModulus(raw []byte) bool {
 	}
 	n, _ := strictjson.Lookup(m, "n").Text()
 	b, ok := decode(n)
-	return ok && len(bytes.TrimLeft(b, "\x00"))*8 <= minRSABits
+	return ok && len(b) > 0 && len(bytes.TrimLeft(b, "\x00"))*8 <= minRSABits
 }
 
 func unusable(parsed jwk.Key, public crypto.PublicKey) identity.Reason {

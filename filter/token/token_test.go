@@ -1,0 +1,287 @@
+package token
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/memgate/memgate/filter/identity"
+)
+
+func TestNewRefuses(t *testing.T) {
+	c := newClock()
+	good := IssuerConfig{Issuer: testIssuer, Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, TenantClaim: "tenant"}
+	if _, err := New(Config{Issuers: []IssuerConfig{good}, Now: c.now}); err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string]func(*IssuerConfig){
+		"no issuer":                 func(i *IssuerConfig) { i.Issuer = "" },
+		"no audience":               func(i *IssuerConfig) { i.Audiences = nil },
+		"empty audience":            func(i *IssuerConfig) { i.Audiences = []string{""} },
+		"no algorithms":             func(i *IssuerConfig) { i.Algorithms = nil },
+		"none":                      func(i *IssuerConfig) { i.Algorithms = []string{"none"} },
+		"HMAC":                      func(i *IssuerConfig) { i.Algorithms = []string{"HS256"} },
+		"ES256K":                    func(i *IssuerConfig) { i.Algorithms = []string{"ES256K"} },
+		"negative leeway":           func(i *IssuerConfig) { i.Leeway = -1 },
+		"large leeway":              func(i *IssuerConfig) { i.Leeway = time.Hour },
+		"no tenant":                 func(i *IssuerConfig) { i.TenantClaim = "" },
+		"tenant twice":              func(i *IssuerConfig) { i.Tenant = "acme" },
+		"tenant invalid":            func(i *IssuerConfig) { i.TenantClaim, i.Tenant = "", "a/b" },
+		"broken pointer":            func(i *IssuerConfig) { i.TenantClaim = "/a~2" },
+		"very long claim name":      func(i *IssuerConfig) { i.ScopeClaim = strings.Repeat("a", 300) },
+		"discovery by plain HTTP":   func(i *IssuerConfig) { i.Issuer = "http://idp.test" },
+		"discovery of no URL":       func(i *IssuerConfig) { i.Issuer = "idp" },
+		"key set by plain HTTP":     func(i *IssuerConfig) { i.JWKSURL = "http://idp.test/jwks" },
+		"key set with a user":       func(i *IssuerConfig) { i.JWKSURL = "https://u:p@idp.test/jwks" },
+		"key set of another scheme": func(i *IssuerConfig) { i.JWKSURL = "ftp://idp.test/jwks" },
+		"key set look-alike":        func(i *IssuerConfig) { i.JWKSURL = "http://127.0.0.1.evil.test/jwks" },
+		"two key sets":              func(i *IssuerConfig) { i.JWKSURL, i.JWKSFile = "https://idp.test/jwks", "jwks.json" },
+	} {
+		bad := good
+		edit(&bad)
+		if _, err := New(Config{Issuers: []IssuerConfig{bad}, Now: c.now}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := New(Config{Issuers: []IssuerConfig{good, good}, Now: c.now}); err == nil {
+		t.Error("an issuer was accepted twice")
+	}
+	if _, err := New(Config{Issuers: []IssuerConfig{good}}); err == nil {
+		t.Error("no clock was accepted")
+	}
+}
+
+func TestClaimSelectors(t *testing.T) {
+	r, c := ring(), newClock()
+	payload := strings.TrimSuffix(goodClaims, "}") + `,"https://memgate.test/tenant":"named","a/b":{"c~d":"escaped"},"client_id":"app-1","scp":["x:y"]}`
+	token := r.ec.sign("ES256", r.ec.header("ES256"), payload)
+	for _, tt := range []struct {
+		name                   string
+		issuer                 IssuerConfig
+		tenant, subject, scope string
+	}{
+		{"name that looks like a URL", IssuerConfig{TenantClaim: "https://memgate.test/tenant"}, "named", "user-1", "memory:read"},
+		{"pointer with escapes", IssuerConfig{TenantClaim: "/a~1b/c~0d"}, "escaped", "user-1", "memory:read"},
+		{"fixed tenant", IssuerConfig{Tenant: "only"}, "only", "user-1", "memory:read"},
+		{"subject and scopes of other names", IssuerConfig{SubjectClaim: "client_id", ScopeClaim: "scp"}, "acme", "app-1", "x:y"},
+	} {
+		p, err := fileVerifier(t, c, jwks(r.ec), tt.issuer).Verify(context.Background(), token)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if p.Tenant != tt.tenant || p.Subject != tt.subject || !p.HasScope(tt.scope) {
+			t.Errorf("%s: %+v", tt.name, p)
+		}
+	}
+}
+
+func TestCachedTokenExpires(t *testing.T) {
+	r, c := ring(), newClock()
+	v := fileVerifier(t, c, jwks(r.ec), IssuerConfig{Leeway: time.Second})
+	token := r.ec.token("ES256")
+	wantReason(t, v, token, "")
+	c.advance(time.Hour)
+	wantReason(t, v, token, "")
+	if st := v.Stats(); st.CacheHits != 1 || st.CacheMisses != 1 {
+		t.Fatalf("stats %+v", st)
+	}
+	c.advance(time.Second)
+	wantReason(t, v, token, identity.ReasonTokenExpired)
+	v.cache.sweep(c.now())
+	if n := v.Stats().CacheEntries; n != 0 {
+		t.Errorf("%d entries after the sweep", n)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	r, c := ring(), newClock()
+	cfg := testConfig(c, fileVerifier(t, c, jwks(r.ed), IssuerConfig{}).order[0].cfg)
+	cfg.CacheSize = 128
+	v, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mint := func(n int) string {
+		return r.ed.sign("EdDSA", r.ed.header("EdDSA"), strings.Replace(goodClaims, "j-1", strings.Repeat("j", 1+n%50)+string(rune('a'+n/50%26))+string(rune('a'+n/1300)), 1))
+	}
+	const tokens = 2000
+	for n := range tokens {
+		wantReason(t, v, mint(n), "")
+	}
+	st := v.Stats()
+	if st.CacheEntries > 128 || st.CacheEntries < 64 {
+		t.Errorf("%d entries, room is for 128", st.CacheEntries)
+	}
+	if st.CacheEvictions+uint64(st.CacheEntries) != tokens {
+		t.Errorf("%d evictions and %d entries of %d tokens", st.CacheEvictions, st.CacheEntries, tokens)
+	}
+	cfg.CacheSize = -1
+	if v, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	wantReason(t, v, mint(0), "")
+	if v.Stats().CacheEntries != 0 {
+		t.Error("a cache that was switched off keeps tokens")
+	}
+}
+
+// FuzzParseCompact: whatever is taken apart must be exactly what its parts encode.
+func FuzzParseCompact(f *testing.F) {
+	r := ring()
+	for _, token := range []string{r.ec.token("ES256"), r.ed.token("EdDSA"), "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30.", "a.b.c.d.e"} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		jws, reason := parseCompact(token)
+		if (jws == nil) == (reason == "") {
+			t.Fatalf("%v with reason %q", jws, reason)
+		}
+		if jws == nil {
+			return
+		}
+		if jws.input+"."+b64(jws.signature) != token || !strings.HasSuffix(jws.input, "."+b64(jws.payload)) {
+			t.Fatalf("%q has a second spelling", token)
+		}
+		if jws.header.algorithm == "" || strings.EqualFold(jws.header.algorithm, "none") {
+			t.Fatalf("algorithm %q", jws.header.algorithm)
+		}
+	})
+}
+
+// FuzzVerify signs any header and claims correctly: only valid ones may get in, and
+// always as the tenant and subject that were signed.
+func FuzzVerify(f *testing.F) {
+	r, c := ring(), newClock()
+	v := fileVerifier(f, c, jwks(r.ed), IssuerConfig{})
+	f.Add(r.ed.header("EdDSA"), goodClaims)
+	f.Add(`{"alg":"EdDSA","kid":"ed","crit":[]}`, `{"iss":1}`)
+	f.Add(`{"alg":"EdDSA"}`, strings.Replace(goodClaims, `"memory"`, `["memory"]`, 1))
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		p, err := v.Verify(context.Background(), r.ed.sign("EdDSA", header, payload))
+		if err != nil {
+			var e *identity.Error
+			if !errors.As(err, &e) || e.Reason == "" || e.Reason == identity.ReasonSignatureInvalid {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		if p.Issuer != testIssuer || !identity.ValidSubject(p.Subject) || p.Tenant == "" || !p.Expires.After(c.now().Add(-time.Minute)) {
+			t.Fatalf("principal %+v", p)
+		}
+	})
+}
+
+func FuzzParseKeySet(f *testing.F) {
+	r := ring()
+	f.Add(jwks(r.rsa, r.ec, r.ed, r.weak))
+	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AA"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		set, err := parseKeySet(b)
+		if err != nil {
+			return
+		}
+		for _, k := range set.keys {
+			if k.refused == "" && k.public == nil {
+				t.Fatalf("key %q is usable without a key", k.id)
+			}
+		}
+	})
+}
+
+var benchAlgorithms = []string{"ES256", "RS256", "PS256", "EdDSA"}
+
+func benchPair(alg string) *keyPair {
+	r := ring()
+	switch alg {
+	case "ES256":
+		return r.ec
+	case "EdDSA":
+		return r.ed
+	}
+	return r.rsa
+}
+
+// BenchmarkVerify compares the first sight of a token with the bare check of its signature
+// by the standard library, and with a look-up of a verified one.
+//
+//	go test -run xxx -bench Verify -count 6 ./filter/token | benchstat -col /of -
+func BenchmarkVerify(b *testing.B) {
+	c := newClock()
+	r := ring()
+	set := jwks(r.rsa, r.ec, r.ed)
+	for _, alg := range benchAlgorithms {
+		p := benchPair(alg)
+		token := p.token(alg)
+		b.Run("alg="+alg+"/of=signature", func(b *testing.B) {
+			dot := strings.LastIndexByte(token, '.')
+			sig, _ := decode(token[dot+1:])
+			input := []byte(token[:dot])
+			b.ReportAllocs()
+			for b.Loop() {
+				if !bareVerify(p.private.Public(), alg, input, sig) {
+					b.Fatal("invalid")
+				}
+			}
+		})
+		for _, cold := range []bool{true, false} {
+			name, size := "cached", 0
+			if cold {
+				name, size = "cold", -1
+			}
+			b.Run("alg="+alg+"/of="+name, func(b *testing.B) {
+				cfg := testConfig(c, fileVerifier(b, c, set, IssuerConfig{}).order[0].cfg)
+				cfg.CacheSize = size
+				v, err := New(cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := v.Verify(context.Background(), token); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := v.Verify(context.Background(), token); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkVerifyCachedParallel(b *testing.B) {
+	v := fileVerifier(b, newClock(), jwks(ring().ec), IssuerConfig{})
+	token := ring().ec.token("ES256")
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := v.Verify(context.Background(), token); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+func bareVerify(public crypto.PublicKey, alg string, input, sig []byte) bool {
+	digest := sha256.Sum256(input)
+	switch pk := public.(type) {
+	case *rsa.PublicKey:
+		if alg == "PS256" {
+			return rsa.VerifyPSS(pk, crypto.SHA256, digest[:], sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		}
+		return rsa.VerifyPKCS1v15(pk, crypto.SHA256, digest[:], sig) == nil
+	case *ecdsa.PublicKey:
+		return ecdsa.Verify(pk, digest[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
+	case ed25519.PublicKey:
+		return ed25519.Verify(pk, input, sig)
+	}
+	return false
+}
