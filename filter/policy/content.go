@@ -1,11 +1,98 @@
 package policy
 
-func entityNames() []string {
-	return []string{"EMAIL_ADDRESS", "CREDIT_CARD", "PHONE_NUMBER", "US_SSN", "IBAN_CODE", "IP_ADDRESS"}
+import (
+	"fmt"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/pii"
+)
+
+// Content derives what the Wasm filter has to know about route r. An action
+// for an entity comes from the route's own rule for it, else from the general
+// rule for it, else from the route's default, else from the general default:
+// a general rule that names an entity is only set aside by name.
+//
+// A response may be of any length, so that streams pass, and of each media type
+// that can be inspected.
+func (p *Policy) Content(r *Route) (content.Policy, error) {
+	out := content.Policy{
+		Request: content.Body{
+			MaxBytes: int64(r.Content.MaxBody),
+			Types:    r.Content.Types,
+			MaxDepth: r.Content.MaxDepth,
+		},
+		Response: content.Body{MaxBytes: content.NoLimit},
+		CORS:     p.CORSPolicy(),
+	}
+	for _, path := range sortedKeys(r.Content.Fields) {
+		out.Request.Fields = append(out.Request.Fields, pii.FieldLimit{Path: path, Max: int(r.Content.Fields[path])})
+	}
+	var err error
+	if out.Headers, err = headers.New(p.Headers.Preset, p.Headers.Override); err != nil {
+		return content.Policy{}, err
+	}
+	if out.Request.PII, err = merge(p.PII.Request, r.Content.Request); err != nil {
+		return content.Policy{}, fmt.Errorf("request: %w", err)
+	}
+	if out.Response.PII, err = merge(p.PII.Response, r.Content.Response); err != nil {
+		return content.Policy{}, fmt.Errorf("response: %w", err)
+	}
+	return out, out.Validate()
 }
 
-func actionNames() []string { return []string{"allow", "redact", "mask", "hash", "block"} }
+// merge makes one action for each entity of the general rules and a route's.
+// Without any default that is to redact.
+func merge(general, own Actions) (pii.Policy, error) {
+	var out pii.Policy
+	for e := range pii.NumEntities {
+		name := e.String()
+		word := pii.Redact.String()
+		for _, rule := range [...]struct {
+			rules Actions
+			key   string
+		}{{own, name}, {general, name}, {own, defaultEntity}, {general, defaultEntity}} {
+			if action, ok := rule.rules[rule.key]; ok {
+				word = action
+				break
+			}
+		}
+		action, ok := pii.ParseAction(word)
+		if !ok {
+			return pii.Policy{}, fmt.Errorf("%s has an action that is unknown", name)
+		}
+		out.Actions[e] = action
+	}
+	return out, nil
+}
 
-func isSecretEntity(name string) bool { return !isPersonal(name) }
+// entityNames lists the entities that a rule can name.
+func entityNames() []string {
+	var out []string
+	for e := range pii.NumEntities {
+		out = append(out, e.String())
+	}
+	return out
+}
 
-func isPersonal(name string) bool { return true }
+// actionNames lists the actions, from the mildest to the strictest.
+func actionNames() []string {
+	var out []string
+	for a := pii.Allow; ; a++ {
+		if known, ok := pii.ParseAction(a.String()); !ok || known != a {
+			return out
+		}
+		out = append(out, a.String())
+	}
+}
+
+// isSecretEntity reports whether the entity of that name is a credential rather
+// than personal data.
+func isSecretEntity(name string) bool {
+	switch e, ok := pii.ParseEntity(name); e {
+	case pii.EmailAddress, pii.CreditCard, pii.PhoneNumber, pii.USSSN, pii.IBANCode, pii.IPAddress:
+		return false
+	default:
+		return ok
+	}
+}

@@ -114,7 +114,7 @@ func near(places map[string]place, path string) position {
 		}
 		path = parent(path)
 	}
-	if len(places) == 0 {
+	if places == nil { // not from a file
 		return position{}
 	}
 	return position{1, 1}

@@ -62,11 +62,11 @@ func (l *linter) route(i int) {
 	case r.Anonymous:
 		for j, m := range r.Match.Methods {
 			if m != "GET" && m != "HEAD" && m != "OPTIONS" {
-				l.warn(element(path+".match.methods", j), "anonymous-write", "anyone may %s here without a credential", show(m))
+				l.warn(element(path+".match.methods", j), "anonymous-write", "anyone may %s here without a credential", m)
 				break
 			}
 		}
-	case len(r.Require.Scopes) == 0 && !r.Own:
+	case len(r.Require.Scopes) == 0 && !r.Own && !l.p.failed[path+".anonymous"] && !l.p.failed[path+".require"] && !l.p.failed[path+".require.scopes"]:
 		l.warn(path, "route-scopes", "%s requires no scope: whoever has any credential may call it", l.p.routeLabel(i))
 	}
 	for j, scope := range r.Require.Scopes {
@@ -83,10 +83,11 @@ func (l *linter) route(i int) {
 	if r.Limit != nil && r.Limit.Limit == 0 {
 		l.err(path+".limit", "limit-zero", "a limit of zero refuses every request; remove the route instead")
 	}
-	l.content(path+".content", &r.Content)
+	l.content(path+".content", r)
 }
 
-func (l *linter) content(path string, c *Content) {
+func (l *linter) content(path string, r *Route) {
+	c := &r.Content
 	switch {
 	case c.MaxBody == 0:
 		l.err(path+".max_body", "limit-zero", "a limit of zero refuses every body; remove it for the default")
@@ -116,12 +117,24 @@ func (l *linter) content(path string, c *Content) {
 	}
 	l.actions(path+".request", c.Request, false)
 	l.actions(path+".response", c.Response, false)
+
+	// What the Wasm filter would refuse for any other reason, such as too many
+	// fields. It is looked at only when its parts are sound.
+	if l.reported(path) || l.reported("cors.") || l.reported("headers.") || l.reported("pii.") {
+		return
+	}
+	if _, err := l.p.Content(r); err != nil {
+		l.err(path, "content", "%s", err)
+	}
 }
 
 func (l *linter) routes() {
-	if len(l.p.Routes) == 0 && !l.inFile("routes") {
-		l.warn("routes", "routes", "there are none, so every request is denied")
+	for i := range l.p.Routes {
+		if !l.p.Routes[i].Own || l.inFile(routePath(i)) {
+			return
+		}
 	}
+	l.warn("routes", "routes", "there are none, so every request to the upstream is denied")
 }
 
 // isScope reports whether s is a scope-token (RFC 6749, section 3.3).
@@ -140,11 +153,12 @@ func isFieldPath(s string) bool {
 	if len(s) > 256 {
 		return false
 	}
-	for _, name := range strings.Split(s, ".") {
+	for i, name := range strings.Split(s, ".") {
+		root := i == 0 && strings.HasPrefix(name, "[]") // of a body that is a list
 		for strings.HasSuffix(name, "[]") {
 			name = strings.TrimSuffix(name, "[]")
 		}
-		if name == "" || strings.ContainsAny(name, "[]*") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if name == "" && !root || strings.ContainsAny(name, "[]*") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return false
 		}
 	}

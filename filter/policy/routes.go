@@ -191,7 +191,7 @@ func (p *Policy) insert(r *report, group []*compiled) {
 				c.lost++
 			case !c.tied:
 				c.tied = true
-				p.routeError(r, c.index, "route-duplicate", "the same requests are matched by another route: %s %s; %s", method, show(p.Routes[held.index].Match.Path), p.standsAt(held.index))
+				p.routeError(r, c.index, "route-duplicate", "another route takes the same requests (%s); %s", method, p.standsAt(held.index))
 			}
 		}
 	}

@@ -78,6 +78,7 @@ func Rules() []Rule {
 		{"body-large", Warning, "large bodies, held in memory"},
 		{"field", Error, "not the path of a member, or a limit that is too large"},
 		{"field-large", Warning, "a member may be larger than the body"},
+		{"content", Error, "rules for the bodies that are too many, or cannot be kept together"},
 		{"media-type", Error, "not a media type"},
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,14 @@ func issuer(members string) map[string]string {
 
 func routes(lines ...string) map[string]string {
 	return map[string]string{"routes": "\n  - " + strings.Join(lines, "\n  - ")}
+}
+
+func manyFields(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("f%d: 1", i))
+	}
+	return strings.Join(list, ", ")
 }
 
 // fake is text in the form of a credential, in two parts so that scanners of
@@ -190,6 +199,10 @@ var rows = []struct {
 	{name: "large body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { max_body: 8MiB } }"), finding: "warning body-large routes[0].content.max_body"},
 	{name: "bad field", change: routes(`{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { "a..b": 1 } } }`), finding: "error field routes[0].content.fields.a..b"},
 	{name: "field larger than the body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { a: 1MiB } } }"), finding: "warning field-large routes[0].content.fields.a"},
+	{name: "many fields", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { " + manyFields(129) + " } } }"), finding: "error content routes[0].content"},
+	{name: "root of a list", change: routes(`{ match: { path: /a }, require: { scopes: [s] }, content: { fields: { "[].id": 1 } } }`)},
+	{name: "allow secrets", change: map[string]string{"pii": "{ response: { AWS_ACCESS_KEY: allow } }"}, finding: "warning pii-allow pii.response.AWS_ACCESS_KEY"},
+	{name: "allow all in a route", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { request: { default: allow } } }"), finding: "warning pii-allow routes[0].content.request.default"},
 	{name: "bad type", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { types: [json] } }"), finding: "error media-type routes[0].content.types[0]"},
 	{name: "no types", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { types: [] } }"), finding: "error media-type routes[0].content.types"},
 	{name: "anonymous sessions", change: map[string]string{

@@ -43,19 +43,35 @@ func (d Duration) String() string {
 func (d *Duration) parse(text string) error {
 	v, err := time.ParseDuration(text)
 	switch {
+	case err == nil && !isPlain(text):
+		return errors.New("must be written with digits on both sides of a point and without a sign")
 	case err != nil && isDecimal(text):
 		return fmt.Errorf("must be a length of time with a unit, such as %ss", text)
 	case err != nil || text == "0":
 		return errors.New("must be a length of time, such as 30s, 10m or 6h")
-	case v < 0:
-		return errors.New("must not be negative")
 	}
 	*d = Duration(v)
 	return nil
 }
 
 func (*Duration) pattern() (string, string) {
-	return `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`, "30s"
+	return `^([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+$`, "30s"
+}
+
+// isPlain reports whether a duration that Go reads has no sign and no point
+// without digits around it.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '+', '-':
+			return false
+		case '.':
+			if i == 0 || !isDecimal(text[i-1:i]) || !isDecimal(text[i+1:i+2]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Size is a number of bytes: 64KiB, 10KiB, 1MiB, or a plain number.

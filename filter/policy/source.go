@@ -32,8 +32,8 @@ func parseYAML(r *report, data []byte) *yaml.Node {
 		}
 	}
 	if err != nil {
-		line, message := syntaxError(err)
-		r.errorf(position{line, 1}, "syntax", "", "not valid YAML: %s", message)
+		pos, message := syntaxError(err, data)
+		r.errorf(pos, "syntax", "", "%s", message)
 		return nil
 	}
 	root := doc.Content[0]
@@ -47,17 +47,49 @@ func parseYAML(r *report, data []byte) *yaml.Node {
 	return root
 }
 
-// syntaxError takes the line out of an error of the YAML parser.
-func syntaxError(err error) (int, string) {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
+// syntaxError takes the position out of an error of the YAML parser, which
+// knows the line at most.
+func syntaxError(err error, data []byte) (position, string) {
+	pos, message := position{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, text, ok := strings.Cut(rest, ": "); ok {
 			if line, err := strconv.Atoi(number); err == nil {
-				return line, text
+				pos.line, message = line, text
 			}
 		}
 	}
-	return 1, message
+	if strings.HasPrefix(message, "did not find expected") {
+		if at, ok := bareTemplate(data); ok {
+			return at, `a path with braces must stand in quotes where it is inside of { }: { path: "/a/{id}" }`
+		}
+		pos.line++ // here the parser counts lines from 0, up to where the section starts
+		message += " in what starts here"
+	}
+	pos.line = max(1, min(pos.line, lastLine(data)))
+	return pos, "not valid YAML: " + message
+}
+
+// lastLine is the number of the last line of data, which a message must not go
+// beyond.
+func lastLine(data []byte) int {
+	return 1 + strings.Count(strings.TrimSuffix(string(data), "\n"), "\n")
+}
+
+// bareTemplate finds a path template without quotes inside of a flow mapping,
+// where YAML takes its braces for a mapping.
+func bareTemplate(data []byte) (position, bool) {
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		number++
+		before, value, ok := strings.Cut(line, "path: /")
+		if !ok || !strings.Contains(before, "{") || strings.ContainsAny(before, "#\"'") {
+			continue
+		}
+		if end := strings.IndexAny(value, " ,}\n"); end < 0 || strings.Contains(value[:end], "{") {
+			return position{number, len([]rune(before)) + len("path: ") + 1}, true
+		}
+	}
+	return position{}, false
 }
 
 // maxDepth bounds the nesting of the file; the deepest member has depth 6.

@@ -1,0 +1,132 @@
+package policy
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
+)
+
+func TestContent(t *testing.T) {
+	p, _, err := Parse([]byte(`version: 1
+upstream: { address: "a:1" }
+identity: { api_keys: { file: file:k } }
+cors: { allow_origins: ["https://a.example"] }
+headers: { override: { x-own: "1" } }
+pii:
+  request: { EMAIL_ADDRESS: mask, CREDIT_CARD: block }
+  response: { default: mask, JWT: block }
+routes:
+  - { match: { path: /plain } }
+  - match: { path: /own }
+    content:
+      max_body: 1MiB
+      max_depth: 4
+      types: [text/*]
+      fields: { b: 2, "a[].c": 3 }
+      request: { default: allow, EMAIL_ADDRESS: redact }
+      response: { PHONE_NUMBER: block }
+`), "f", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := p.Content(&p.Routes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := p.Content(&p.Routes[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		body   content.Body
+		entity pii.Entity
+		want   pii.Action
+	}{
+		{"general rule", plain.Request, pii.EmailAddress, pii.Mask},
+		{"general default when none is given", plain.Request, pii.PhoneNumber, pii.Redact},
+		{"general default of secrets", plain.Request, pii.PrivateKey, pii.Redact},
+		{"general default", plain.Response, pii.PhoneNumber, pii.Mask},
+		{"general rule of the response", plain.Response, pii.JWT, pii.Block},
+		{"route's rule before the general rule", own.Request, pii.EmailAddress, pii.Redact},
+		{"general rule before the route's default", own.Request, pii.CreditCard, pii.Block},
+		{"route's default before the general default", own.Request, pii.PhoneNumber, pii.Allow},
+		{"route's rule before the general default", own.Response, pii.PhoneNumber, pii.Block},
+		{"general default in a route", own.Response, pii.EmailAddress, pii.Mask},
+	} {
+		if got := test.body.PII.Actions[test.entity]; got != test.want {
+			t.Errorf("%s: %s is %s, want %s", test.name, test.entity, got, test.want)
+		}
+	}
+	if plain.Request.MaxBytes != 64<<10 || plain.Request.MaxDepth != 32 || !slices.Equal(plain.Request.Types, []string{"application/json"}) || len(plain.Request.Fields) != 0 {
+		t.Errorf("defaults: %+v", plain.Request)
+	}
+	if own.Request.MaxBytes != 1<<20 || own.Request.MaxDepth != 4 || !slices.Equal(own.Request.Types, []string{"text/*"}) ||
+		!slices.Equal(own.Request.Fields, []pii.FieldLimit{{Path: "a[].c", Max: 3}, {Path: "b", Max: 2}}) {
+		t.Errorf("the route's own: %+v", own.Request)
+	}
+	if own.Response.MaxBytes != content.NoLimit || len(own.Response.Types) != 0 {
+		t.Errorf("response: %+v", own.Response)
+	}
+	if !slices.Equal(own.CORS.AllowOrigins, []string{"https://a.example"}) || own.CORS.MaxAge.Seconds() != 600 {
+		t.Errorf("CORS: %+v", own.CORS)
+	}
+	set := false
+	for _, h := range own.Headers.Set {
+		set = set || h.Name == "x-own" && h.Value == "1"
+	}
+	if !set {
+		t.Errorf("headers: %+v", own.Headers)
+	}
+
+	wire := own.AppendBinary(nil)
+	again, err := p.Content(&p.Routes[1])
+	if err != nil || !bytes.Equal(wire, again.AppendBinary(nil)) {
+		t.Error("the derived policy differs from one time to the next")
+	}
+	if _, err := content.Parse(wire); err != nil {
+		t.Errorf("the filter refuses it: %v", err)
+	}
+}
+
+func TestContentRefuses(t *testing.T) {
+	p := &Policy{Headers: Headers{Preset: "api"}}
+	for name, r := range map[string]*Route{
+		"unknown action":   {Content: Content{Request: Actions{"default": "pass"}}},
+		"response action":  {Content: Content{Response: Actions{"JWT": ""}}},
+		"unknown type":     {Content: Content{Types: []string{"JSON"}}},
+		"depth":            {Content: Content{MaxDepth: -1}},
+		"negative maximum": {Content: Content{MaxBody: -2}},
+	} {
+		if _, err := p.Content(r); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := (&Policy{Headers: Headers{Preset: "none"}}).Content(&Route{}); err == nil {
+		t.Error("unknown preset: no error")
+	}
+	// Rules that nobody wrote are not rules that let everything through.
+	body, err := p.Content(&Route{})
+	if err != nil || body.Request.PII.Actions[pii.JWT] != pii.Redact {
+		t.Errorf("without rules: %v %v", body.Request.PII, err)
+	}
+}
+
+func TestEveryEntityIsClassified(t *testing.T) {
+	personal := []string{"EMAIL_ADDRESS", "CREDIT_CARD", "PHONE_NUMBER", "US_SSN", "IBAN_CODE", "IP_ADDRESS"}
+	secret := []string{"AWS_ACCESS_KEY", "GITHUB_TOKEN", "SLACK_TOKEN", "STRIPE_KEY", "OPENAI_KEY", "ANTHROPIC_KEY", "JWT", "PRIVATE_KEY"}
+	for _, name := range entityNames() {
+		if slices.Contains(personal, name) == slices.Contains(secret, name) || isSecretEntity(name) != slices.Contains(secret, name) {
+			t.Errorf("say whether %s is a secret", name)
+		}
+	}
+	if want := []string{"allow", "redact", "mask", "hash", "block"}; !slices.Equal(actionNames(), want) {
+		t.Errorf("actions %q, want %q", actionNames(), want)
+	}
+	if isSecretEntity("default") {
+		t.Error("default is no entity")
+	}
+}
