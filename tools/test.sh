@@ -8,7 +8,8 @@ MEMGATE_VENV=$(tools/venv.sh)
 # The mem0 client reports usage and writes to the home folder unless told not to.
 MEM0_TELEMETRY=False
 MEM0_DIR=$PWD/.tools/mem0
-export ENVOY MEMGATE_VENV MEM0_TELEMETRY MEM0_DIR
+MEM0_PYTHON=$MEMGATE_VENV/bin/python
+export ENVOY MEMGATE_VENV MEM0_PYTHON MEM0_TELEMETRY MEM0_DIR
 "$ENVOY" --version | grep -o 'version: .*' | sed "s|^|envoy ($ENVOY) |"
 
 if ! chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
@@ -32,26 +33,27 @@ else
   echo '!! No C compiler: the tests run without the race detector.' >&2
 fi
 
-log=build/test.log
+export SKIPPED=$PWD/build/skipped.txt
 mkdir -p build
-: >"$log"
+: >"$SKIPPED"
 run() {
   printf '\n$ %s\n' "$*"
-  "$@" 2>&1 | tee -a "$log"
+  "$@"
 }
 
 status=0
 run go vet ./... || status=1
 mapfile -t units < <(go list ./... | grep -vE '/(e2e|deploy)(/|$)')
 mapfile -t suites < <(go list ./... | grep -E '/(e2e|deploy)(/|$)')
-run go test "${race[@]}" -timeout 20m "${units[@]}" || status=1
-# Named one by one, as each drives real processes; never from the cache, which
+run python3 tools/gotest.py "${race[@]}" -timeout 20m "${units[@]}" || status=1
+# Test by test, as each drives real processes; never from the cache, which
 # knows nothing of the binaries that they start.
 if [ "${#suites[@]}" -gt 0 ]; then
-  run go test -v -count=1 -timeout 30m "${suites[@]}" || status=1
+  run python3 tools/gotest.py -v -count=1 -timeout 30m "${suites[@]}" || status=1
 fi
 
-if skipped=$(grep -E '^ *--- SKIP' "$log"); then
-  printf '\n!! SKIPPED, so not tested here:\n%s\n' "$skipped"
+if [ -s "$SKIPPED" ]; then
+  printf '\n!! SKIPPED, so not tested here:\n'
+  cat "$SKIPPED"
 fi
 exit "$status"

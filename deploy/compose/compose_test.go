@@ -42,7 +42,7 @@ func TestCompose(t *testing.T) {
 		expect(t, edge, "POST", "/api/v2/agents", "", `{"agent_id":"helper","pattern":"tool"}`, http.StatusUnauthorized, "urn:memgate:problem:")
 		expect(t, edge, "POST", "/api/v2/agents", key, `{"agent_id":"helper","pattern":"tool"}`, http.StatusCreated, "helper")
 		expect(t, edge, "POST", "/api/v2/agents/helper/remember", key,
-			`{"content":"Releases leave on Thursdays, ask jane.doe@example.com","type":"fact"}`, http.StatusCreated, "")
+			`{"content":"Releases leave on Thursdays, ask jane.doe@example.com","type":"fact"}`, http.StatusOK, "")
 		expect(t, edge, "POST", "/api/v2/agents/helper/recall", key, `{"query":"when do releases leave?"}`, http.StatusOK, "[EMAIL_ADDRESS]")
 	})
 	t.Run("audit lines reach the container's log", func(t *testing.T) {
