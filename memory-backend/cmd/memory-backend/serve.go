@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
+
+	"github.com/memgate/memgate/filter/txntoken"
+	"github.com/memgate/memgate/memory-backend/api"
+	"github.com/memgate/memgate/memory-backend/store/sqlite"
+)
+
+// defaultListen is on the loopback interface: whoever wants more says so.
+const defaultListen = "127.0.0.1:8081"
+
+// options of serve.
+type options struct {
+	listen         string
+	data           string
+	issuer         string
+	audience       string
+	jwks           string
+	jwksPlainHTTP  bool
+	maxOpen        int
+	maxConnections int
+	maxBody        int64
+	timeout        time.Duration
+	drain          time.Duration
+	logLevel       string
+}
+
+func newServe(env func(string) (string, bool)) *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve memories until SIGTERM",
+		Example: `  memory-backend serve --data ./data --txn-jwks http://127.0.0.1:9002/.well-known/jwks.json
+  MEMORY_BACKEND_LISTEN=:8081 memory-backend serve --data /data --txn-jwks /keys/jwks.json`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd, env); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), o, cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", defaultListen, "address to listen on")
+	f.StringVar(&o.data, "data", "", "directory of the tenants' files (created with mode 0700)")
+	f.StringVar(&o.issuer, "txn-issuer", "memgate", "issuer that a Txn-Token must have")
+	f.StringVar(&o.audience, "txn-audience", "upstream", "audience that a Txn-Token must have")
+	f.StringVar(&o.jwks, "txn-jwks", "", "keys that Txn-Tokens are signed with: a URL or a file")
+	f.BoolVar(&o.jwksPlainHTTP, "txn-jwks-plain-http", false,
+		"allow an http URL of another host for the keys; only on a network that is private to it and this service")
+	f.IntVar(&o.maxOpen, "max-open-tenants", 64, "tenants' files that are open at a time")
+	f.IntVar(&o.maxConnections, "max-connections", 1024, "connections that are open at a time")
+	f.Int64Var(&o.maxBody, "max-body", 2<<20, "bytes of a request's body")
+	f.DurationVar(&o.timeout, "request-timeout", 15*time.Second, "time for one request")
+	f.DurationVar(&o.drain, "drain-timeout", 20*time.Second, "time for requests under way after SIGTERM")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (o *options) check() (slog.Level, error) {
+	var level slog.Level
+	switch {
+	case o.data == "":
+		return level, errors.New("--data is required")
+	case o.jwks == "":
+		return level, errors.New("--txn-jwks is required")
+	case o.issuer == "" || o.audience == "":
+		return level, errors.New("--txn-issuer and --txn-audience must not be empty")
+	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0:
+		return level, errors.New("limits and times must be positive")
+	}
+	if _, _, err := net.SplitHostPort(o.listen); err != nil {
+		return level, fmt.Errorf("--listen: %w", err)
+	}
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return level, errors.New("--log-level must be debug, info, warn or error")
+	}
+	return level, nil
+}
+
+// verifierFor returns the verifier of the edge's tokens.
+func verifierFor(o options, now func() time.Time) (*txntoken.Verifier, error) {
+	c := txntoken.VerifierConfig{Issuer: o.issuer, Audience: o.audience, Now: now, AllowPlainHTTP: o.jwksPlainHTTP}
+	if strings.HasPrefix(o.jwks, "http://") || strings.HasPrefix(o.jwks, "https://") {
+		c.JWKSURL = o.jwks
+	} else {
+		c.JWKSFile = o.jwks
+	}
+	return txntoken.NewVerifier(c)
+}
+
+// identify verifies the values of the header Txn-Token.
+func identify(v *txntoken.Verifier) func(context.Context, []string) (api.Identity, error) {
+	return func(ctx context.Context, values []string) (api.Identity, error) {
+		c, err := v.VerifyHeader(ctx, values)
+		if err != nil {
+			if txntoken.IsUnavailable(err) {
+				err = fmt.Errorf("%w: %w", api.ErrUnavailable, err)
+			}
+			return api.Identity{}, err
+		}
+		id := api.Identity{Tenant: c.Tenant, Subject: c.Subject, Agent: c.Agent, Principal: c.Principal, Request: c.ID}
+		if c.Kind == "session" {
+			id.Session = c.Principal
+		}
+		return id, nil
+	}
+}
+
+// serve runs the service until ctx ends, then finishes the requests under way.
+func serve(ctx context.Context, o options, logs io.Writer) (err error) {
+	level, err := o.check()
+	if err != nil {
+		return usageError{err}
+	}
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: level}))
+	verifier, err := verifierFor(o, time.Now)
+	if err != nil {
+		return usageError{err}
+	}
+	store, err := sqlite.Open(sqlite.Config{Dir: o.data, MaxOpen: o.maxOpen, Now: time.Now, Random: rand.Reader})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "memory_backend_open_tenants", Help: "Tenants' files that are open.",
+		}, func() float64 { return float64(store.OpenFiles()) }))
+	handler, err := api.New(api.Config{
+		Store: store, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
+		Metrics: reg, MaxBody: o.maxBody, Timeout: o.timeout,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       o.timeout,
+		WriteTimeout:      o.timeout + 15*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if host, _, _ := net.SplitHostPort(listener.Addr().String()); !net.ParseIP(host).IsLoopback() {
+		log.Warn("listening beyond loopback: only the edge should reach this address", "address", listener.Addr().String())
+	}
+	if err := verifier.Refresh(ctx); err != nil {
+		log.Warn("no keys to verify tokens with yet", "error", err.Error())
+	}
+	log.Info("listening", "address", listener.Addr().String())
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConnections)) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("draining")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drain)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("drain: %w", err), server.Close())
+	}
+	log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/memgate/memgate/filter/txntoken"
+)
+
+// service is a running instance of the command.
+type service struct {
+	url    string
+	dir    string
+	signer *txntoken.Signer
+	stop   context.CancelFunc
+	code   chan int
+	logs   *logBuffer
+}
+
+// logBuffer collects the log and tells when the service listens.
+type logBuffer struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	address chan string
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var line struct{ Msg, Address string }
+	if json.Unmarshal(b, &line) == nil && line.Msg == "listening" {
+		l.address <- line.Address
+	}
+	return l.text.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start runs "memory-backend serve" in this process with a key of its own.
+func start(t *testing.T, args ...string) *service {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := txntoken.NewSigner(key, "memgate", time.Minute, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{dir: t.TempDir(), signer: signer, code: make(chan int, 1), logs: &logBuffer{address: make(chan string, 1)}}
+	jwks := filepath.Join(s.dir, "jwks.json")
+	if err := os.WriteFile(jwks, signer.JWKS(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	env := func(name string) (string, bool) {
+		v, ok := map[string]string{"MEMORY_BACKEND_LISTEN": "127.0.0.1:0", "MEMORY_BACKEND_TXN_JWKS": jwks}[name]
+		return v, ok
+	}
+	go func() {
+		s.code <- run(ctx, append([]string{"serve", "--data", filepath.Join(s.dir, "data")}, args...), env, io.Discard, s.logs)
+	}()
+	select {
+	case a := <-s.logs.address:
+		s.url = "http://" + a
+	case code := <-s.code:
+		t.Fatalf("exit code %d\n%s", code, s.logs)
+	}
+	t.Cleanup(stop)
+	return s
+}
+
+// token returns a Txn-Token for a tenant.
+func (s *service) token(t testing.TB, tenant string) string {
+	t.Helper()
+	token, err := s.signer.Sign(txntoken.Claims{ID: "r-1", Audience: "upstream", Subject: "someone", Tenant: tenant, Kind: "api_key", Principal: "k1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// edge starts what stands in for the edge: it takes the API key for the tenant and adds the token.
+func (s *service) edge(t *testing.T) string {
+	t.Helper()
+	target, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		tenant := strings.TrimPrefix(r.In.Header.Get("Authorization"), "Token ")
+		r.Out.Header.Del("Authorization")
+		r.Out.Header.Set(txntoken.Header, s.token(t, tenant))
+	}}
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	return front.URL
+}
+
+// call sends a request and returns the status and the answer.
+func (s *service) call(t testing.TB, tenant, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	req, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if tenant != "" {
+		req.Header.Set(txntoken.Header, s.token(t, tenant))
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer := map[string]any{}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = json.Unmarshal(data, &answer) // some answers are no JSON
+	return resp.StatusCode, answer
+}

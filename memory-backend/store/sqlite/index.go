@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"slices"
+	"sort"
+
+	"github.com/memgate/memgate/memory-backend/search"
+)
+
+// The inverted index is a table of blocks: the postings of a term, sorted by document, cut into runs of
+// at most blockSize. A block is found by its term and a lower bound of its documents. An own index
+// rather than FTS5, because here a deleted term is gone from the file at once, common words do not rank
+// below nothing in small collections, and terms can later be replaced by keyed hashes.
+const blockSize = 192
+
+const (
+	sqlBlockFor = `SELECT first, data FROM postings WHERE term = ? AND first <= ? ORDER BY first DESC LIMIT 1`
+	sqlPutBlock = `INSERT INTO postings (term, first, data) VALUES (?, ?, ?)
+		ON CONFLICT (term, first) DO UPDATE SET data = excluded.data`
+	sqlDropBlock = `DELETE FROM postings WHERE term = ? AND first = ?`
+	sqlBlocks    = `SELECT first, data FROM postings WHERE term = ? ORDER BY first`
+	sqlStats     = `UPDATE stats SET docs = docs + ?, terms = terms + ?`
+)
+
+// indexChange collects what a write does to the index.
+type indexChange struct {
+	add    map[string][]search.Posting
+	remove map[string][]int64
+	docs   int
+	terms  int
+}
+
+func (c *indexChange) addDocument(doc int64, text string) {
+	counts, length := search.Document(text)
+	if c.add == nil {
+		c.add = make(map[string][]search.Posting, len(counts))
+	}
+	for term, n := range counts {
+		c.add[term] = append(c.add[term], search.Posting{Doc: doc, Count: uint32(n), Len: uint32(length)})
+	}
+	c.docs++
+	c.terms += length
+}
+
+// removeDocument takes out a document by the text that it was indexed with.
+func (c *indexChange) removeDocument(doc int64, text string) {
+	counts, length := search.Document(text)
+	if c.remove == nil {
+		c.remove = make(map[string][]int64, len(counts))
+	}
+	for term := range counts {
+		c.remove[term] = append(c.remove[term], doc)
+	}
+	c.docs--
+	c.terms -= length
+}
+
+// apply writes the change. Terms are visited in order, which is the order of the table.
+func (c *indexChange) apply(ctx context.Context, t *writeTx) error {
+	for _, term := range slices.Sorted(maps.Keys(c.remove)) {
+		docs := c.remove[term]
+		slices.Sort(docs)
+		if err := removePostings(ctx, t, term, docs); err != nil {
+			return err
+		}
+	}
+	for _, term := range slices.Sorted(maps.Keys(c.add)) {
+		list := c.add[term]
+		slices.SortFunc(list, func(a, b search.Posting) int { return int(a.Doc - b.Doc) })
+		if err := addPostings(ctx, t, term, list); err != nil {
+			return err
+		}
+	}
+	if c.docs == 0 && c.terms == 0 {
+		return nil
+	}
+	return t.exec(ctx, sqlStats, c.docs, c.terms)
+}
+
+// block loads the block in which a document of a term belongs.
+func block(ctx context.Context, t *writeTx, term string, doc int64) (first int64, list []search.Posting, found bool, err error) {
+	row, err := t.row(ctx, sqlBlockFor, term, doc)
+	if err != nil {
+		return 0, nil, false, err
+	}
+	var data []byte
+	if err := row.Scan(&first, &data); errors.Is(err, sql.ErrNoRows) {
+		return 0, nil, false, nil
+	} else if err != nil {
+		return 0, nil, false, err
+	}
+	list, err = search.DecodePostings(make([]search.Posting, 0, blockSize+1), first, data)
+	return first, list, true, err
+}
+
+func putBlock(ctx context.Context, t *writeTx, term string, first int64, list []search.Posting) error {
+	return t.exec(ctx, sqlPutBlock, term, first, search.AppendPostings(nil, first, list))
+}
+
+// addPostings adds the postings of one term. They are either a single one or all newer than any other.
+func addPostings(ctx context.Context, t *writeTx, term string, add []search.Posting) error {
+	first, list, found, err := block(ctx, t, term, add[0].Doc)
+	if err != nil {
+		return err
+	}
+	if !found {
+		first = add[0].Doc
+	}
+	if found && len(list) >= blockSize && list[len(list)-1].Doc < add[0].Doc {
+		first, list = add[0].Doc, nil // full: the rest starts a new block
+	}
+	for _, p := range add {
+		at := sort.Search(len(list), func(i int) bool { return list[i].Doc >= p.Doc })
+		if at < len(list) && list[at].Doc == p.Doc {
+			list[at] = p
+		} else {
+			list = slices.Insert(list, at, p)
+		}
+	}
+	for len(list) > blockSize {
+		if err := putBlock(ctx, t, term, first, list[:blockSize]); err != nil {
+			return err
+		}
+		list = list[blockSize:]
+		first = list[0].Doc
+	}
+	return putBlock(ctx, t, term, first, list)
+}
+
+// removePostings removes documents, which must be sorted, from one term.
+func removePostings(ctx context.Context, t *writeTx, term string, docs []int64) error {
+	for len(docs) > 0 {
+		// The last one first: every other in the same block goes with it.
+		last := docs[len(docs)-1]
+		first, list, found, err := block(ctx, t, term, last)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return nil
+		}
+		from := sort.Search(len(docs), func(i int) bool { return docs[i] >= first })
+		gone := docs[from:]
+		docs = docs[:from]
+		list = slices.DeleteFunc(list, func(p search.Posting) bool {
+			_, hit := slices.BinarySearch(gone, p.Doc)
+			return hit
+		})
+		if len(list) == 0 {
+			err = t.exec(ctx, sqlDropBlock, term, first)
+		} else {
+			err = putBlock(ctx, t, term, first, list)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// postings reads all postings of a term.
+func postings(ctx context.Context, t *readTx, dst []search.Posting, term string) ([]search.Posting, error) {
+	rows, err := t.rows(ctx, sqlBlocks, term)
+	if err != nil {
+		return dst, err
+	}
+	defer rows.Close()
+	var data sql.RawBytes
+	for rows.Next() {
+		var first int64
+		if err := rows.Scan(&first, &data); err != nil {
+			return dst, err
+		}
+		if dst, err = search.DecodePostings(dst, first, data); err != nil {
+			return dst, err
+		}
+	}
+	return dst, rows.Err()
+}
+
+// reindex makes the index anew from the memories.
+func reindex(ctx context.Context, t *writeTx) error {
+	if err := t.exec(ctx, `DELETE FROM postings`); err != nil {
+		return err
+	}
+	if err := t.exec(ctx, `UPDATE stats SET docs = 0, terms = 0, analysis = ?`, search.Version); err != nil {
+		return err
+	}
+	const step = 500
+	for after := int64(0); ; {
+		rows, err := t.tx.QueryContext(ctx, `SELECT m.seq, `+columns+` FROM memories AS m WHERE m.seq > ? ORDER BY m.seq LIMIT ?`, after, step)
+		if err != nil {
+			return err
+		}
+		found, err := scanAll(rows, t.tenant)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		var c indexChange
+		for _, r := range found {
+			c.addDocument(r.seq, r.memory.IndexText())
+			after = r.seq
+		}
+		if err := c.apply(ctx, t); err != nil {
+			return err
+		}
+	}
+}
