@@ -1,0 +1,278 @@
+package apikey
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/tenant"
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds on the key file.
+const (
+	maxFile = 16 << 20
+	maxName = 200
+	version = 1
+)
+
+// Record is one key as the file holds it. Zero times mean never.
+type Record struct {
+	// ID is the public part of the key.
+	ID string `yaml:"id"`
+	// Name tells people what the key is for.
+	Name string `yaml:"name,omitempty"`
+	// Hash is HMAC-SHA256(pepper, key) in hexadecimal.
+	Hash string `yaml:"hash"`
+	// Tenant is the tenant that the key acts for.
+	Tenant string `yaml:"tenant"`
+	// Subject is whom the key acts as; "key:<id>" when empty.
+	Subject string `yaml:"subject,omitempty"`
+	// Scopes are what the key may do.
+	Scopes []string `yaml:"scopes,flow"`
+	// Created is when the key was issued.
+	Created time.Time `yaml:"created"`
+	// Expires is when the key stops to work.
+	Expires time.Time `yaml:"expires,omitempty"`
+	// Revoked is from when on the key is refused. It may be in the future, so that a key
+	// and its successor overlap.
+	Revoked time.Time `yaml:"revoked,omitempty"`
+}
+
+type document struct {
+	Version int      `yaml:"version"`
+	Keys    []Record `yaml:"keys"`
+}
+
+// PermissionError says that others than its owner may read or write the key file.
+type PermissionError struct {
+	Path string
+	Mode fs.FileMode
+}
+
+// Error tells what is wrong and how to put it right.
+func (e *PermissionError) Error() string {
+	return fmt.Sprintf("apikey: %s is open to others (mode %#o): chmod 600 it", e.Path, e.Mode)
+}
+
+// ErrUnknownID says that the key file holds no key of an id.
+var ErrUnknownID = errors.New("apikey: no key has this id")
+
+func read(path string, o options) ([]Record, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("apikey: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("apikey: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("apikey: %s is no regular file", path)
+	}
+	forbidden := fs.FileMode(0o077)
+	if o.groupRead {
+		forbidden = 0o037
+	}
+	if mode := info.Mode().Perm(); mode&forbidden != 0 {
+		return nil, &PermissionError{Path: path, Mode: mode}
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("apikey: %w", err)
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("apikey: %s is larger than %d MiB", path, maxFile>>20)
+	}
+	records, err := decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("apikey: %s: %w", path, err)
+	}
+	return records, nil
+}
+
+func decode(b []byte) ([]Record, error) {
+	var doc document
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the file is empty")
+		}
+		return nil, err
+	}
+	if err := d.Decode(new(document)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the file holds more than one document")
+	}
+	if doc.Version != version {
+		return nil, fmt.Errorf("version %d is not supported", doc.Version)
+	}
+	seen := make(map[string]bool, len(doc.Keys))
+	for i := range doc.Keys {
+		r := &doc.Keys[i]
+		if err := r.valid(); err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		if seen[r.ID] {
+			return nil, fmt.Errorf("key %d: the id occurs twice", i+1)
+		}
+		seen[r.ID] = true
+	}
+	return doc.Keys, nil
+}
+
+func (r *Record) valid() error {
+	if len(r.ID) != idLength || !isBase62(r.ID) {
+		return errors.New("the id is malformed")
+	}
+	if _, err := parseHash(r.Hash); err != nil {
+		return err
+	}
+	return r.validGrant()
+}
+
+// validGrant checks what the maker of a key chooses.
+func (r *Record) validGrant() error {
+	if !tenant.Valid(r.Tenant) {
+		return errors.New("the tenant is malformed")
+	}
+	if r.Subject != "" && !identity.ValidSubject(r.Subject) {
+		return errors.New("the subject is malformed")
+	}
+	if len(r.Scopes) > identity.MaxScopes {
+		return errors.New("too many scopes")
+	}
+	for _, s := range r.Scopes {
+		if !identity.ValidScope(s) {
+			return errors.New("a scope is malformed")
+		}
+	}
+	if len(r.Name) > maxName {
+		return errors.New("the name is too long")
+	}
+	return nil
+}
+
+// Create issues a key for what grant says (Name, Tenant, Subject, Scopes and Expires) and
+// adds it to the file at path, which it makes where there is none. It returns the full
+// record and the key, which cannot be had again.
+func Create(path string, pepper []byte, grant Record, random io.Reader, now func() time.Time, opts ...Option) (Record, string, error) {
+	if len(pepper) < MinPepper {
+		return Record{}, "", errPepper
+	}
+	if err := grant.validGrant(); err != nil {
+		return Record{}, "", fmt.Errorf("apikey: %w", err)
+	}
+	created := now().UTC().Truncate(time.Second)
+	if !grant.Expires.IsZero() && !grant.Expires.After(created) {
+		return Record{}, "", errors.New("apikey: the key would have expired already")
+	}
+	var key string
+	err := update(path, opts, func(records []Record) ([]Record, error) {
+		var err error
+		if grant.ID, key, err = Generate(random); err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if r.ID == grant.ID {
+				return nil, errors.New("apikey: the new id is taken")
+			}
+		}
+		hash := mac(pepper, key)
+		grant.Hash = hex.EncodeToString(hash[:])
+		grant.Created = created
+		grant.Expires, grant.Revoked = grant.Expires.UTC(), time.Time{}
+		return append(records, grant), nil
+	})
+	if err != nil {
+		return Record{}, "", err
+	}
+	return grant, key, nil
+}
+
+// List returns the records of the file at path in the order of their making.
+func List(path string, opts ...Option) ([]Record, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return read(path, o)
+}
+
+// Revoke makes the key called id be refused from the time at on, and returns its record. A
+// key that is revoked already keeps the earlier time. It returns ErrUnknownID if there is
+// no such key.
+func Revoke(path, id string, at time.Time, opts ...Option) (Record, error) {
+	var revoked Record
+	err := update(path, opts, func(records []Record) ([]Record, error) {
+		for i := range records {
+			if records[i].ID == id {
+				records[i].Revoked = earliest(records[i].Revoked, at.UTC().Truncate(time.Second))
+				revoked = records[i]
+				return records, nil
+			}
+		}
+		return nil, ErrUnknownID
+	})
+	return revoked, err
+}
+
+// update changes the file at path under a lock that all writers take, by renaming a
+// complete new file into its place: readers see the old one or the new one.
+func update(path string, opts []Option, change func([]Record) ([]Record, error)) error {
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	defer unlock()
+	records, err := List(path, opts...)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if records, err = change(records); err != nil {
+		return err
+	}
+	b, err := yaml.Marshal(document{Version: version, Keys: records})
+	if err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	if err := replace(path, b); err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	return nil
+}
+
+func replace(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once renamed
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package apikey
+
+import "errors"
+
+// lock fails: without a file lock, two writers could lose each other's keys.
+func lock(string) (func(), error) {
+	return nil, errors.ErrUnsupported
+}

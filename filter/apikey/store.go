@@ -1,0 +1,123 @@
+package apikey
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/memgate/memgate/filter/identity"
+)
+
+// Store verifies keys by a key file. Reads take no lock; it is safe for concurrent use.
+type Store struct {
+	path    string
+	pepper  []byte
+	now     func() time.Time
+	options options
+	keys    atomic.Pointer[map[string]*known]
+}
+
+// known is one key of the file.
+type known struct {
+	hash             [sha256.Size]byte
+	principal        *identity.Principal
+	expires, revoked time.Time
+}
+
+type options struct{ groupRead bool }
+
+// Option changes how a key file is read.
+type Option func(*options)
+
+// AllowGroupRead accepts a key file that its group may read, as a Kubernetes volume with
+// an fsGroup has it.
+func AllowGroupRead() Option { return func(o *options) { o.groupRead = true } }
+
+// Open reads the key file at path. It fails when the file is not there (fs.ErrNotExist),
+// when others than its owner may read or write it (*PermissionError), or when anything in
+// it is wrong; see Create for its making. The pepper has at least MinPepper bytes and must
+// be the one that the keys were created with.
+func Open(path string, pepper []byte, now func() time.Time, opts ...Option) (*Store, error) {
+	if len(pepper) < MinPepper {
+		return nil, errPepper
+	}
+	s := &Store{path: path, pepper: slices.Clone(pepper), now: now}
+	for _, o := range opts {
+		o(&s.options)
+	}
+	if err := s.Reload(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Reload reads the key file again. After an error, which says what is wrong with the file,
+// the keys that were read before stay in force.
+func (s *Store) Reload() error {
+	records, err := read(s.path, s.options)
+	if err != nil {
+		return err
+	}
+	keys := make(map[string]*known, len(records))
+	for _, r := range records {
+		hash, err := parseHash(r.Hash)
+		if err != nil {
+			return err
+		}
+		subject := r.Subject
+		if subject == "" {
+			subject = "key:" + r.ID
+		}
+		keys[r.ID] = &known{
+			hash: hash, expires: r.Expires, revoked: r.Revoked,
+			principal: &identity.Principal{
+				Kind: identity.KindAPIKey, Subject: subject, Tenant: r.Tenant,
+				Scopes: identity.NormalizeScopes(slices.Clone(r.Scopes)),
+				ID:     r.ID, Expires: earliest(r.Expires, r.Revoked),
+			},
+		}
+	}
+	s.keys.Store(&keys)
+	return nil
+}
+
+// earliest returns the earlier of two times of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Len returns the number of keys in force, those that expired or were revoked included.
+func (s *Store) Len() int { return len(*s.keys.Load()) }
+
+// Verify verifies one key. Each error is an *identity.Error of ClassUnauthenticated. A key
+// of a known id but a wrong secret gets the same reason as an unknown one, after the same
+// work; that a key expired or was revoked is only found for the right secret.
+func (s *Store) Verify(key string) (*identity.Principal, error) {
+	id, reason := parse(key)
+	if reason != "" {
+		return nil, identity.Unauthenticated(reason, nil)
+	}
+	presented := mac(s.pepper, key)
+	k, ok := (*s.keys.Load())[id]
+	var want [sha256.Size]byte // what an unknown id is compared with: no one's hash
+	if ok {
+		want = k.hash
+	}
+	equal := subtle.ConstantTimeCompare(presented[:], want[:]) == 1
+	if !ok || !equal {
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyUnknown, nil)
+	}
+	now := s.now()
+	if !k.revoked.IsZero() && !now.Before(k.revoked) {
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
+	}
+	if !k.expires.IsZero() && !now.Before(k.expires) {
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyExpired, nil)
+	}
+	return k.principal, nil
+}
