@@ -19,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## build everything and start it on http://127.0.0.1:8080 (MEMGATE_PORT changes the port)
+run: go envoy build ## build everything and start it on http://127.0.0.1:8080 (MEMGATE_PORT changes the port)
 	@envoy=$$(tools/envoy.sh) && ENVOY=$$envoy exec build/memgate dev
 
 .PHONY: test
@@ -58,6 +58,10 @@ compose: go ## build the container images, make an API key, and start docker-com
 .PHONY: clean
 clean: ## remove what was built and fetched, and the development state in .run/
 	rm -rf build .tools .run
+
+.PHONY: envoy
+envoy:
+	@tools/envoy.sh >/dev/null
 
 .PHONY: go
 go:
