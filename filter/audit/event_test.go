@@ -31,7 +31,7 @@ func TestGolden(t *testing.T) {
 		{Time: noon, Decision: Failure, Stage: "keys", Reason: "keys_unavailable", Status: 503, Duration: -time.Hour},
 		{},
 		{Time: noon, RequestID: "a\"b\\c\nd\x00\x7f", Subject: "\u202eevil\u2028\u0085", Method: "\xff\xfe", Decision: Allow, Tenant: "größe 😀"},
-		{Time: noon, Decision: Allow, Subject: strings.Repeat("ä", MaxString)},
+		{Time: noon, Decision: Allow, Subject: strings.Repeat("ä", MaxString), Principal: "x" + strings.Repeat("ä", MaxString)},
 	}
 	var got []byte
 	for i := range events {

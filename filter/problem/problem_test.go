@@ -31,6 +31,24 @@ func TestAppendJSON(t *testing.T) {
 	}
 }
 
+func TestEveryByteIsSafe(t *testing.T) {
+	for c := range 256 {
+		b := NoRoute.AppendJSON(nil, string([]byte{'a', byte(c), 'b'}))
+		var d decoded
+		if err := json.Unmarshal(b, &d); err != nil {
+			t.Errorf("byte %#x: %v", c, err)
+			continue
+		}
+		want := "a" + string(rune(c)) + "b"
+		if c >= 0x80 {
+			want = "a\ufffdb"
+		}
+		if *d.RequestID != want {
+			t.Errorf("byte %#x: %q, want %q", c, *d.RequestID, want)
+		}
+	}
+}
+
 type decoded struct {
 	Type, Title, Detail string
 	Status              int

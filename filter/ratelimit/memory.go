@@ -102,8 +102,13 @@ func (m *Memory) Allow(_ context.Context, key string, r Rate) (Decision, error) 
 	}
 	s.mu.Unlock()
 
-	m.makeRoom(now)
+	return m.admit(s, key, now, interval, burst), nil
+}
 
+// admit counts the first request of a key, or a further one when another call
+// was faster to admit it.
+func (m *Memory) admit(s *shard, key string, now, interval, burst int64) Decision {
+	m.makeRoom(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entries[key]
@@ -112,9 +117,9 @@ func (m *Memory) Allow(_ context.Context, key string, r Rate) (Decision, error) 
 		e = &entry{key: strings.Clone(key), tat: now}
 		s.push(e)
 	} else {
-		m.keys.Add(-1) // another call was first
+		m.keys.Add(-1)
 	}
-	return s.count(e, now, interval, burst), nil
+	return s.count(e, now, interval, burst)
 }
 
 // makeRoom reserves the place of one key, forgetting others as needed.

@@ -225,6 +225,18 @@ func TestConcurrentCallsNeverExceedTheLimit(t *testing.T) {
 	checkHeaps(t, m)
 }
 
+// TestTwoCallsAdmitOneKey plays the race of two calls that both saw no key.
+func TestTwoCallsAdmitOneKey(t *testing.T) {
+	m, _ := newMemory(10)
+	s := &m.shards[0]
+	for n := range 3 {
+		if d := m.admit(s, "a", 0, 10, 2); d.Allowed != (n < 2) {
+			t.Errorf("call %d: %+v", n, d)
+		}
+	}
+	checkHeaps(t, m)
+}
+
 func TestConcurrentKeysStayBounded(t *testing.T) {
 	const capacity, callers = 64, 8
 	m, c := newMemory(capacity)
