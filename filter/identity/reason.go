@@ -79,10 +79,10 @@ const (
 	ReasonSessionUnknown   Reason = "session_unknown"
 	ReasonSessionExpired   Reason = "session_expired"
 	// ReasonSessionMismatch: a session token beside a credential of another subject or
-	// tenant (403).
+	// tenant (401).
 	ReasonSessionMismatch Reason = "session_mismatch"
-	// ReasonSessionNested: a session cannot be issued for a session (403).
-	ReasonSessionNested Reason = "session_nested"
+	// ReasonSessionRefused: a session cannot be issued to this caller (403).
+	ReasonSessionRefused Reason = "session_refused"
 	// ReasonSessionCapacity: no more sessions can be kept (503).
 	ReasonSessionCapacity Reason = "session_capacity"
 )
@@ -114,7 +114,7 @@ var allReasons = [...]Reason{
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
-	ReasonSessionNested, ReasonSessionCapacity,
+	ReasonSessionRefused, ReasonSessionCapacity,
 	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope,
 	ReasonInternal,
 }

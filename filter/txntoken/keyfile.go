@@ -54,14 +54,25 @@ func loadKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("txntoken: %w", err)
 	}
-	var key ed25519.PrivateKey
-	parsed, err := jwk.ParseKey(b)
-	if err == nil {
-		err = jwk.Export(parsed, &key)
-	}
+	key, err := ParseKey(b)
 	if err != nil {
-		// The parser's own text could quote the file.
-		return nil, fmt.Errorf("txntoken: %s holds no Ed25519 private key as JWK", path)
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+	return key, nil
+}
+
+var errKey = errors.New("txntoken: no Ed25519 private key as JWK")
+
+// ParseKey reads the signing key from a JWK (RFC 8037, section 2) that holds its private
+// part. The error never quotes the input.
+func ParseKey(b []byte) (ed25519.PrivateKey, error) {
+	parsed, err := jwk.ParseKey(b)
+	if err != nil {
+		return nil, errKey
+	}
+	var key ed25519.PrivateKey
+	if err := jwk.Export(parsed, &key); err != nil || len(key) != ed25519.PrivateKeySize {
+		return nil, errKey
 	}
 	return key, nil
 }

@@ -28,9 +28,10 @@ const (
 // keySource holds the edge's public keys by id and reads them again when they are old or
 // when a token names one that is not there.
 type keySource struct {
-	cfg   *VerifierConfig
-	http  *http.Client
-	state atomic.Pointer[keyState]
+	cfg    *VerifierConfig
+	static map[string]ed25519.PublicKey // if the configuration holds the keys
+	http   *http.Client
+	state  atomic.Pointer[keyState]
 
 	mu      sync.Mutex
 	running *attempt  // the read under way, or nil
@@ -49,10 +50,24 @@ type attempt struct {
 }
 
 func newKeySource(cfg *VerifierConfig) (*keySource, error) {
-	if (cfg.JWKSURL == "") == (cfg.JWKSFile == "") {
-		return nil, errors.New("txntoken: either a JWKS URL or a JWKS file is required")
+	given := 0
+	for _, there := range [...]bool{cfg.JWKSURL != "", cfg.JWKSFile != "", cfg.JWKS != nil} {
+		if there {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, errors.New("txntoken: either a JWKS URL, a JWKS file or a key set is required")
 	}
 	s := &keySource{cfg: cfg}
+	if cfg.JWKS != nil {
+		keys, err := parseKeySet(cfg.JWKS)
+		if err != nil {
+			return nil, fmt.Errorf("txntoken: %w", err)
+		}
+		s.static = keys
+		return s, nil
+	}
 	if cfg.JWKSURL == "" {
 		return s, nil
 	}
@@ -90,6 +105,12 @@ func isLoopback(host string) bool {
 // the background, so that no request waits for it; keys that have been due for long, as
 // after an idle time, are read first.
 func (s *keySource) find(ctx context.Context, kid string) (ed25519.PublicKey, error) {
+	if s.static != nil {
+		if key, ok := s.static[kid]; ok {
+			return key, nil
+		}
+		return nil, refuse(ReasonKeyUnknown, nil)
+	}
 	state := s.state.Load()
 	if state != nil {
 		age := s.cfg.Now().Sub(state.read)

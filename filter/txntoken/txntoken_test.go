@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -420,6 +421,9 @@ func TestVerifierConfig(t *testing.T) {
 		"file":                 {func(c *VerifierConfig) { c.JWKSFile = "x" }, true},
 		"http to another host": {func(c *VerifierConfig) { c.JWKSURL = "http://memgate:9002/jwks" }, false},
 		"look-alike loopback":  {func(c *VerifierConfig) { c.JWKSURL = "http://127.0.0.1.evil.test/jwks" }, false},
+		"a broken key set":     {func(c *VerifierConfig) { c.JWKS = []byte("{}") }, false},
+		"an empty key set":     {func(c *VerifierConfig) { c.JWKS = []byte(`{"keys":[]}`) }, false},
+		"file and key set":     {func(c *VerifierConfig) { c.JWKSFile, c.JWKS = "x", []byte("{}") }, false},
 		"neither":              {func(*VerifierConfig) {}, false},
 		"both":                 {func(c *VerifierConfig) { c.JWKSURL, c.JWKSFile = "https://x", "x" }, false},
 		"no audience":          {func(c *VerifierConfig) { c.JWKSFile, c.Audience = "x", "" }, false},
@@ -431,6 +435,48 @@ func TestVerifierConfig(t *testing.T) {
 		if _, err := NewVerifier(cfg); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestKeysInTheConfiguration(t *testing.T) {
+	c := newClock()
+	s, _ := newSigner(t, c)
+	stranger, _ := newSigner(t, c)
+	v, err := NewVerifier(VerifierConfig{Issuer: "https://edge.test", Audience: "memory", JWKS: s.JWKS(), Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Refresh(context.Background()); err != nil {
+		t.Error(err)
+	}
+	c.advance(1000 * time.Hour)
+	good, _ := s.Sign(someClaims())
+	bad, _ := stranger.Sign(someClaims())
+	if _, err := v.Verify(context.Background(), good); err != nil {
+		t.Error(err)
+	}
+	if _, err := v.Verify(context.Background(), bad); reasonOf(err) != ReasonKeyUnknown {
+		t.Errorf("stranger: %v", err)
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	c := newClock()
+	s, _ := newSigner(t, c)
+	set, err := jwk.Parse(s.JWKS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := set.Key(0)
+	b, err := json.Marshal(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseKey(b); err == nil {
+		t.Error("a public key was taken for a private one")
+	}
+	if _, err := ParseKey([]byte("SECRET")); err == nil || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("error %v", err)
 	}
 }
 

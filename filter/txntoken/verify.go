@@ -19,10 +19,11 @@ type VerifierConfig struct {
 	Issuer string
 	// Audience is this service's name; "aud" must equal it. Required.
 	Audience string
-	// JWKSURL or JWKSFile is where the edge's public keys are; exactly one is required.
-	// The URL is https, or http to a loopback address, or, with AllowPlainHTTP, http to
-	// anywhere.
+	// JWKSURL or JWKSFile is where the edge's public keys are, or JWKS is the key set
+	// itself; exactly one of them is required. The URL is https, or http to a loopback
+	// address, or, with AllowPlainHTTP, http to anywhere.
 	JWKSURL, JWKSFile string
+	JWKS              []byte
 	// AllowPlainHTTP allows an http JWKSURL to another host. Whoever can answer in that
 	// host's place can then be any caller: set it only where the network between the edge
 	// and this service is private to them, such as a network of one container host.
@@ -83,6 +84,9 @@ func setDefault(d *time.Duration, value time.Duration) {
 // returns an error while there are none to verify with. A service calls it at start and
 // from its readiness check.
 func (v *Verifier) Refresh(ctx context.Context) error {
+	if v.keys.static != nil {
+		return nil
+	}
 	_, err := v.keys.refresh(ctx)
 	return err
 }
