@@ -1,0 +1,170 @@
+package authz
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+
+	accesslogdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/memgate/memgate/filter/audit"
+	"github.com/memgate/memgate/filter/pii"
+)
+
+// Keys of the filter state that the Wasm filter leaves for the access log.
+const (
+	FindingsKey = "wasm.memgate.findings" // EMAIL_ADDRESS=2,CREDIT_CARD=1
+	RefusalKey  = "wasm.memgate.refusal"  // a problem's slug
+)
+
+// AccessLog receives Envoy's access log and writes one audit event a request.
+type AccessLog struct {
+	alsv3.UnimplementedAccessLogServiceServer
+
+	log     *slog.Logger
+	metrics *Metrics
+	write   func(*audit.Event) error
+}
+
+// NewAccessLog returns a receiver that hands each event to write.
+func NewAccessLog(log *slog.Logger, metrics *Metrics, write func(*audit.Event) error) *AccessLog {
+	return &AccessLog{log: log, metrics: metrics, write: write}
+}
+
+// StreamAccessLogs reads entries until Envoy closes the stream.
+func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
+	for {
+		msg, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(&alsv3.StreamAccessLogsResponse{})
+		}
+		if err != nil {
+			return err
+		}
+		for _, entry := range msg.GetHttpLogs().GetLogEntry() {
+			event := eventOf(entry)
+			a.count(&event)
+			if err := a.write(&event); err != nil {
+				a.log.Error("audit event not written", "error", err, "request_id", event.RequestID)
+			}
+		}
+	}
+}
+
+func (a *AccessLog) count(e *audit.Event) {
+	a.metrics.requests.WithLabelValues(e.Route, statusClass(e.Status)).Inc()
+	for _, f := range e.Findings {
+		a.metrics.findings.WithLabelValues(f.Entity).Add(float64(f.Count))
+	}
+	if e.Refusal != "" {
+		a.metrics.refusals.WithLabelValues(e.Refusal).Inc()
+	}
+}
+
+func statusClass(status int) string {
+	if status < 100 || status > 599 {
+		return "none"
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
+
+// eventOf maps an entry of Envoy's log to an audit event. The raw path, the
+// query and the client's address stay behind: they can hold personal data.
+func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
+	common, response := entry.GetCommonProperties(), entry.GetResponse()
+	meta := common.GetMetadata().GetFilterMetadata()[MetadataNamespace].GetFields()
+	e := audit.Event{
+		Time:      common.GetStartTime().AsTime(),
+		RequestID: entry.GetRequest().GetRequestId(),
+		Route:     text(meta, "route"),
+		Method:    entry.GetRequest().GetRequestMethod().String(),
+		Tenant:    text(meta, "tenant"),
+		Subject:   text(meta, "subject"),
+		Kind:      text(meta, "kind"),
+		Principal: text(meta, "principal"),
+		Decision:  text(meta, "decision"),
+		Stage:     text(meta, "stage"),
+		Reason:    text(meta, "reason"),
+		Status:    int(response.GetResponseCode().GetValue()),
+		Duration:  common.GetDuration().AsDuration(),
+		Received:  int64(entry.GetRequest().GetRequestBodyBytes()),
+		Sent:      int64(response.GetResponseBodyBytes()),
+		Refusal:   state(common, RefusalKey),
+		Findings:  findings(state(common, FindingsKey)),
+		Flags:     flags(common.GetResponseFlags()),
+		Details:   response.GetResponseCodeDetails(),
+	}
+	if spoofed := text(meta, "spoofed"); spoofed != "" {
+		e.Spoofed = strings.Split(spoofed, ",")
+	}
+	if e.RequestID == "" {
+		e.RequestID = text(meta, "request_id")
+	}
+	if e.Decision == "" {
+		// The request never got an answer of the authz service: Envoy
+		// refused it, or the service was out of reach.
+		e.Decision, e.Stage = audit.Failure, "envoy"
+	}
+	return e
+}
+
+func text(fields map[string]*structpb.Value, key string) string {
+	return fields[key].GetStringValue()
+}
+
+func state(common *accesslogdata.AccessLogCommon, key string) string {
+	return unwrap(common.GetFilterStateObjects()[key])
+}
+
+func unwrap(value *anypb.Any) string {
+	if value == nil {
+		return ""
+	}
+	var s wrapperspb.StringValue
+	if value.MessageIs(&s) && value.UnmarshalTo(&s) == nil {
+		return s.GetValue()
+	}
+	var b wrapperspb.BytesValue
+	if value.MessageIs(&b) && value.UnmarshalTo(&b) == nil {
+		return string(b.GetValue())
+	}
+	return ""
+}
+
+// findings reads what the Wasm filter counted. A list that names something else
+// than an entity is dropped as a whole, so that nothing but entities' names and
+// numbers can reach the log.
+func findings(list string) []audit.Finding {
+	parsed, ok := audit.ParseFindings(list)
+	if !ok {
+		return nil
+	}
+	for _, f := range parsed {
+		if _, known := pii.ParseEntity(f.Entity); !known {
+			return nil
+		}
+	}
+	return parsed
+}
+
+// flags lists the response flags that are set, by their names in Envoy's API.
+func flags(f *accesslogdata.ResponseFlags) []string {
+	if f == nil {
+		return nil
+	}
+	var out []string
+	f.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		out = append(out, string(field.Name()))
+		return true
+	})
+	slices.Sort(out)
+	return out
+}

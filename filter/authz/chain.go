@@ -1,0 +1,419 @@
+package authz
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/memgate/memgate/filter/access"
+	"github.com/memgate/memgate/filter/apikey"
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/cors"
+	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/filter/ratelimit"
+	"github.com/memgate/memgate/filter/session"
+	"github.com/memgate/memgate/filter/tenant"
+	"github.com/memgate/memgate/filter/token"
+	"github.com/memgate/memgate/filter/txntoken"
+)
+
+// OwnAudience is the audience of the Txn-Token on routes that memgate serves
+// itself, so that a token for one upstream is of no use at the other.
+const OwnAudience = "memgate"
+
+// Deps are the parts of a chain that outlive one policy. Tokens, Keys and
+// Sessions are nil when the policy does not name that kind of credential.
+type Deps struct {
+	Tokens   *token.Verifier
+	Keys     *apikey.Store
+	Sessions *session.Store
+	Limiter  ratelimit.Limiter
+	Signer   *txntoken.Signer
+}
+
+// Chain is one policy, compiled: what it needs for a decision is computed when
+// it is built. It is immutable and safe for concurrent use.
+type Chain struct {
+	deps       Deps
+	policy     *policy.Policy
+	cors       *cors.Matcher
+	security   headers.Policy
+	plans      map[*policy.Route]*plan
+	contents   map[string][]byte
+	hashKey    []byte
+	credential *headers.Header
+}
+
+// plan is what one route needs, worked out ahead of any request.
+type plan struct {
+	audience string
+	content  string
+	hashes   bool
+	scope    string   // that the route requires, for challenges
+	class    [2]class // by whether the method writes
+}
+
+// class is the bucket that a request counts in.
+type class struct {
+	name string
+	key  string // prefix of the limiter's key
+	rate ratelimit.Rate
+}
+
+// NewChain compiles p. It resolves the policy's secrets, so that one that is
+// missing is found at start and not by a request.
+func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
+	c := &Chain{deps: deps, policy: p, plans: make(map[*policy.Route]*plan, len(p.Routes)), contents: make(map[string][]byte)}
+	var err error
+	if c.cors, err = cors.New(p.CORSPolicy()); err != nil {
+		return nil, fmt.Errorf("cors: %w", err)
+	}
+	if c.security, err = headers.New(p.Headers.Preset, p.Headers.Override); err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	if p.PII.Key != "" {
+		if c.hashKey, err = p.Resolve(p.PII.Key); err != nil {
+			return nil, fmt.Errorf("pii.key: %w", err)
+		}
+	}
+	if cred := p.Upstream.Credential; cred != nil {
+		value, err := p.Resolve(cred.Value)
+		if err != nil {
+			return nil, fmt.Errorf("upstream.credential: %w", err)
+		}
+		c.credential = &headers.Header{Name: strings.ToLower(cred.Header), Value: cred.Prefix + string(value)}
+	}
+	for i := range p.Routes {
+		r := &p.Routes[i]
+		if c.plans[r], err = c.plan(r); err != nil {
+			return nil, fmt.Errorf("route %q: %w", r.Name, err)
+		}
+	}
+	return c, nil
+}
+
+func (c *Chain) plan(r *policy.Route) (*plan, error) {
+	body, err := c.policy.Content(r)
+	if err != nil {
+		return nil, err
+	}
+	wire := body.AppendBinary(nil)
+	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " ")}
+	c.contents[out.content] = wire
+	if out.hashes && len(c.hashKey) == 0 {
+		return nil, errors.New("the action hash needs pii.key")
+	}
+	if r.Own {
+		out.audience = OwnAudience
+	}
+	for i, name := range [...]string{"read", "write"} {
+		if r.Class != "" {
+			name = r.Class
+		}
+		if r.Limit != nil {
+			out.class[i] = class{name: r.Name, key: "route\x00" + r.Name + "\x00", rate: ratelimit.Rate(*r.Limit)}
+			continue
+		}
+		rate, ok := c.policy.Limits.Classes[name]
+		if !ok {
+			return nil, fmt.Errorf("limits.classes has no %q", name)
+		}
+		out.class[i] = class{name: name, key: "class\x00" + name + "\x00", rate: ratelimit.Rate(rate)}
+	}
+	return out, nil
+}
+
+// Content returns the wire form of the content policy with that digest.
+func (c *Chain) Content(digest string) ([]byte, bool) {
+	wire, ok := c.contents[digest]
+	return wire, ok
+}
+
+// Decide runs the stages of a request in their order. It never returns nil,
+// and what it does not explicitly allow it denies.
+func (c *Chain) Decide(ctx context.Context, r *Request) *Decision {
+	return c.decide(ctx, r, func(Stage, bool, string) {})
+}
+
+// Explain decides as [Chain.Decide] does and tells what each stage found.
+func (c *Chain) Explain(ctx context.Context, r *Request) (*Decision, []Step) {
+	var steps []Step
+	d := c.decide(ctx, r, func(stage Stage, passed bool, note string) {
+		steps = append(steps, Step{stage, passed, note})
+	})
+	if !d.Allowed {
+		note := string(d.Reason)
+		if d.Err != nil {
+			note += ": " + d.Err.Error()
+		}
+		steps = append(steps, Step{d.Stage, d.Status == 204, note})
+	}
+	return d, steps
+}
+
+// decide is the whole life of a request in the authz service, stage by stage.
+// pass is told of each stage that lets the request go on.
+func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, string)) *Decision {
+	d := &Decision{Spoofed: r.Reserved}
+
+	if c.cors.IsPreflight(r.Method, r.Origin, r.RequestMethod) {
+		return c.preflight(d, r)
+	}
+	pass(StagePreflight, true, "not a preflight")
+
+	match, ok := c.policy.Match(r.Method, r.Path)
+	if !ok {
+		return c.deny(d, r, StageRoute, ReasonNoRoute, problem.NoRoute, nil)
+	}
+	route, plan := match.Route, c.plans[match.Route]
+	d.Route, d.Content, d.wanted = route.Name, plan.content, plan.scope
+	pass(StageRoute, true, route.Name)
+
+	if route.Anonymous {
+		d.Principal = identity.Anonymous()
+		pass(StageCredential, true, "the route is anonymous")
+		return c.allow(d, r, plan)
+	}
+
+	creds, err := identity.Extract(r.Authorization, r.APIKey, r.Session)
+	if err != nil {
+		return c.refuse(d, r, StageCredential, err)
+	}
+	if creds == (identity.Credentials{}) {
+		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
+	}
+	pass(StageCredential, true, kinds(creds))
+
+	if d.Principal, err = c.verify(ctx, creds); err != nil {
+		d.Principal = nil
+		return c.refuse(d, r, StageVerify, err)
+	}
+	pass(StageVerify, true, "subject "+d.Principal.Subject)
+
+	if err := tenantOf(d.Principal, match); err != nil {
+		return c.refuse(d, r, StageTenant, err)
+	}
+	pass(StageTenant, true, d.Principal.Tenant)
+
+	agent, _ := match.Param("agent_id")
+	if err := access.Check(d.Principal, route.Require.Scopes, agent); err != nil {
+		return c.refuse(d, r, StageAccess, err)
+	}
+	pass(StageAccess, true, plan.scope)
+
+	class := &plan.class[writes(r.Method)]
+	quota, err := c.deps.Limiter.Allow(ctx, class.key+d.Principal.Tenant, class.rate)
+	if err != nil {
+		return c.deny(d, r, StageQuota, ReasonLimiter, problem.Unavailable, err)
+	}
+	d.Response = quota.Headers(d.Response, class.name, class.rate)
+	if !quota.Allowed {
+		return c.deny(d, r, StageQuota, ReasonQuota, problem.RateLimited, nil)
+	}
+	pass(StageQuota, true, class.name)
+
+	// The caller may have gone, or Envoy may have given up: an answer that
+	// comes too late must not count as a permission.
+	if err := ctx.Err(); err != nil {
+		return c.deny(d, r, StageAllow, ReasonCancelled, problem.Unavailable, err)
+	}
+	return c.allow(d, r, plan)
+}
+
+// verify turns the credential, or a session token beside the credential that
+// it was issued to, into the principal.
+func (c *Chain) verify(ctx context.Context, creds identity.Credentials) (*identity.Principal, error) {
+	var base *identity.Principal
+	var err error
+	switch {
+	case creds.Token != "" && c.deps.Tokens != nil:
+		base, err = c.deps.Tokens.Verify(ctx, creds.Token)
+	case creds.APIKey != "" && c.deps.Keys != nil:
+		base, err = c.deps.Keys.Verify(creds.APIKey)
+	case creds.Token != "" || creds.APIKey != "":
+		err = notAccepted("this kind of credential")
+	}
+	if err != nil || creds.Session == "" {
+		return base, err
+	}
+	if c.deps.Sessions == nil {
+		return nil, notAccepted("session tokens")
+	}
+	held, err := c.deps.Sessions.Verify(creds.Session)
+	if err != nil || base == nil {
+		return held, err
+	}
+	return access.Narrow(held, base)
+}
+
+func notAccepted(what string) error {
+	return identity.Unauthenticated(ReasonNotAccepted, fmt.Errorf("the policy does not accept %s", what))
+}
+
+// tenantOf compares the tenant of the principal with one that the path names.
+func tenantOf(p *identity.Principal, m policy.RouteMatch) error {
+	named, ok := m.Param("tenant")
+	if !ok {
+		if named, ok = m.Param("tenant_id"); !ok {
+			named = p.Tenant
+		}
+	}
+	return tenant.Compare(p.Tenant, named)
+}
+
+func kinds(c identity.Credentials) string {
+	var parts []string
+	if c.Token != "" {
+		parts = append(parts, string(identity.KindJWT))
+	}
+	if c.APIKey != "" {
+		parts = append(parts, string(identity.KindAPIKey))
+	}
+	if c.Session != "" {
+		parts = append(parts, string(identity.KindSession))
+	}
+	return strings.Join(parts, " + ")
+}
+
+// writes is the index of the class for a method: RFC 9110 section 9.2.1 calls
+// GET, HEAD and OPTIONS safe.
+func writes(method string) int {
+	switch method {
+	case "GET", "HEAD", "OPTIONS":
+		return 0
+	}
+	return 1
+}
+
+func (c *Chain) preflight(d *Decision, r *Request) *Decision {
+	d.Stage, d.Response = StagePreflight, append(d.Response, c.security.Set...)
+	var ok bool
+	if d.Response, ok = c.cors.Preflight(d.Response, r.Origin, r.RequestMethod, r.RequestHeaders, r.PrivateNetwork); ok {
+		d.Status, d.Reason = 204, ReasonPreflight
+		return d
+	}
+	d.Status, d.Reason, d.Problem = problem.OriginRefused.Status, ReasonOrigin, problem.OriginRefused
+	return d
+}
+
+// allow completes the decision with the identity that the upstream believes.
+func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
+	d.Upstream = append(d.Upstream, headers.Header{Name: HeaderRequestID, Value: r.ID})
+	if p := d.Principal; p.Kind != identity.KindAnonymous {
+		signed, err := c.deps.Signer.Sign(txntoken.Claims{
+			ID: r.ID, Audience: plan.audience, Subject: p.Subject, Tenant: p.Tenant,
+			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes,
+		})
+		if err != nil {
+			return c.deny(d, r, StageAllow, ReasonSigning, problem.Unavailable, err)
+		}
+		d.Upstream = append(d.Upstream,
+			headers.Header{Name: HeaderTxnToken, Value: signed},
+			headers.Header{Name: HeaderTenant, Value: p.Tenant},
+			headers.Header{Name: HeaderSubject, Value: p.Subject})
+		if plan.hashes {
+			d.HashKey = base64.RawURLEncoding.EncodeToString(TenantKey(c.hashKey, p.Tenant))
+		}
+	}
+	if c.credential != nil && plan.audience != OwnAudience {
+		d.Upstream = append(d.Upstream, *c.credential)
+	}
+	// Envoy removes after it has set, so a name that is set is not removed.
+	for _, name := range credentialHeaders {
+		d.Remove = appendUnset(d.Remove, name, d.Upstream)
+	}
+	for _, name := range d.Spoofed {
+		d.Remove = appendUnset(d.Remove, name, d.Upstream)
+	}
+	d.Allowed, d.Stage, d.Reason = true, StageAllow, ReasonAllowed
+	return d
+}
+
+func appendUnset(dst []string, name string, set []headers.Header) []string {
+	for i := range set {
+		if set[i].Name == name {
+			return dst
+		}
+	}
+	return append(dst, name)
+}
+
+// TenantKey derives the key of a tenant's hashes from the policy's key, so that
+// equal values of two tenants do not get equal hashes.
+func TenantKey(master []byte, tenant string) []byte {
+	mac := hmac.New(sha256.New, master)
+	mac.Write([]byte("memgate pii hash v1\x00"))
+	mac.Write([]byte(tenant))
+	return mac.Sum(nil)
+}
+
+// refuse denies for the error of a concern, with the problem that fits its
+// class and reason.
+func (c *Chain) refuse(d *Decision, r *Request, stage Stage, err error) *Decision {
+	p := problem.Unavailable
+	reason := identity.ReasonOf(err)
+	switch identity.ClassOf(err) {
+	case identity.ClassUnauthenticated:
+		p = problem.InvalidCredentials
+	case identity.ClassMalformed:
+		p = problem.MalformedCredentials
+		if reason == identity.ReasonAmbiguousCredentials || reason == identity.ReasonRepeatedCredential {
+			p = problem.AmbiguousCredentials
+		}
+	case identity.ClassForbidden:
+		switch reason {
+		case identity.ReasonTenantMismatch:
+			p = problem.TenantMismatch
+		case identity.ReasonAgentMismatch:
+			p = problem.AgentMismatch
+		default:
+			p = problem.Forbidden
+		}
+	case identity.ClassUnavailable:
+		if reason == identity.ReasonKeysUnavailable {
+			p = problem.KeysUnavailable
+		}
+	}
+	return c.deny(d, r, stage, reason, p, errors.Unwrap(err))
+}
+
+// deny completes d as a refusal: the problem, with the security and CORS
+// headers that the Wasm filter puts on every other response.
+func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reason, p problem.Problem, err error) *Decision {
+	d.Allowed, d.Stage, d.Reason, d.Err = false, stage, reason, err
+	d.Upstream, d.Remove, d.Content, d.HashKey = nil, nil, "", ""
+	d.Status, d.Problem = p.Status, p
+	d.Response = append(d.Response, c.security.Set...)
+	d.Response = c.cors.Response(d.Response, r.Origin)
+	if value := d.challenge(); value != "" {
+		d.Response = append(d.Response, headers.Header{Name: "www-authenticate", Value: value})
+	}
+	return d
+}
+
+// realm names the protected space in a challenge (RFC 9110, section 11.5).
+const realm = "memgate"
+
+// challenge is the WWW-Authenticate of a 401 and of a 403 for want of a scope
+// (RFC 6750, section 3.1), or "".
+func (d *Decision) challenge() string {
+	code, scope := "", ""
+	switch d.Problem {
+	case problem.Unauthenticated:
+		code = problem.NoCredential
+	case problem.InvalidCredentials:
+		code = problem.InvalidToken
+	case problem.Forbidden:
+		code, scope = problem.InsufficientScope, d.wanted
+	default:
+		return ""
+	}
+	return string(problem.AppendChallenge(nil, realm, code, scope))
+}

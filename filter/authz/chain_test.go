@@ -1,0 +1,347 @@
+package authz
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+
+	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/ratelimit"
+	"github.com/memgate/memgate/filter/token"
+	"github.com/memgate/memgate/filter/txntoken"
+)
+
+const testPolicy = `
+version: 1
+upstream:
+  address: 127.0.0.1:8081
+  audience: memory
+  credential: { header: authorization, prefix: "Bearer ", value: file:upstream.key }
+cors: { allow_origins: ["https://app.example.com"], allow_credentials: true }
+identity:
+  issuers:
+    - issuer: https://idp.example.com
+      jwks_file: jwks.json
+      audiences: [memory]
+      algorithms: [ES256]
+      tenant: { claim: org_id }
+limits: { classes: { write: 2/m, read: 100/m } }
+pii:
+  request: { default: redact, EMAIL_ADDRESS: hash }
+  key: file:pii.key
+routes:
+  - match: { methods: [GET], path: /healthz }
+    anonymous: true
+  - name: remember
+    match: { methods: [POST], path: "/agents/{agent_id}/remember" }
+    require: { scopes: ["memory:write"] }
+  - name: list
+    match: { methods: [GET], path: "/tenants/{tenant}/memories" }
+    require: { scopes: ["memory:read"] }
+`
+
+// bench is a chain with an issuer of its own and a clock that a test moves.
+type fixture struct {
+	chain *Chain
+	key   jwk.Key
+	txn   *txntoken.Verifier
+	now   time.Time
+}
+
+func newFixture(t *testing.T, yaml string) *fixture {
+	t.Helper()
+	f := &fixture{now: time.Unix(1_800_000_000, 0)}
+	clock := func() time.Time { return f.now }
+	dir := t.TempDir()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.key, err = jwk.Import(private); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.key.Set(jwk.KeyIDKey, "k1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.key.Set(jwk.AlgorithmKey, jwa.ES256()); err != nil {
+		t.Fatal(err)
+	}
+	public, err := f.key.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := json.Marshal(map[string]any{"keys": []any{public}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"jwks.json": set, "upstream.key": []byte("the-upstreams-own-key\n"), "pii.key": []byte("0123456789abcdef0123456789abcdef\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, _, err := policy.Parse([]byte(yaml), "memgate.yaml", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signingKey, err := txntoken.LoadOrCreateKey(filepath.Join(dir, "txn.json"), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := txntoken.NewSigner(signingKey, "memgate", 30*time.Second, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "txn-jwks.json"), signer.JWKS(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f.txn, err = txntoken.NewVerifier(txntoken.VerifierConfig{Issuer: "memgate", Audience: "memory", JWKSFile: filepath.Join(dir, "txn-jwks.json"), Now: clock}); err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := token.New(token.Config{Now: clock, Issuers: []token.IssuerConfig{{
+		Issuer: "https://idp.example.com", JWKSFile: filepath.Join(dir, "jwks.json"),
+		Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, TenantClaim: "org_id",
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.chain, err = NewChain(p, Deps{Tokens: tokens, Limiter: ratelimit.NewMemory(clock, 1000), Signer: signer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) token(t *testing.T, scope string) string {
+	t.Helper()
+	tok, err := jwt.NewBuilder().Issuer("https://idp.example.com").Audience([]string{"memory"}).Subject("svc").
+		JwtID("id-1").IssuedAt(f.now).Expiration(f.now.Add(time.Hour)).Claim("org_id", "acme").Claim("scope", scope).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := jwt.Sign(tok, jwt.WithKey(jwa.ES256(), f.key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(signed)
+}
+
+func request(method, path string, lines ...string) *Request {
+	r := &Request{ID: "req-1", Method: method, Path: path}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Add(name, value)
+	}
+	return r
+}
+
+func get(list []headers.Header, name string) string {
+	for _, h := range list {
+		if h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+func TestDecide(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	good := "Authorization: Bearer " + f.token(t, "memory:read memory:write")
+	weak := "Authorization: Bearer " + f.token(t, "memory:read")
+	for name, c := range map[string]struct {
+		r      *Request
+		status int // 0 when allowed
+		stage  Stage
+		reason identity.Reason
+	}{
+		"allowed":                    {request("POST", "/agents/a/remember", good), 0, StageAllow, ReasonAllowed},
+		"allowed with a query":       {request("POST", "/agents/a/remember?x=1", good), 0, StageAllow, ReasonAllowed},
+		"anonymous":                  {request("GET", "/healthz"), 0, StageAllow, ReasonAllowed},
+		"own tenant in the path":     {request("GET", "/tenants/acme/memories", good), 0, StageAllow, ReasonAllowed},
+		"other tenant in the path":   {request("GET", "/tenants/evil/memories", good), 403, StageTenant, identity.ReasonTenantMismatch},
+		"no route":                   {request("GET", "/agents/a/remember", good), 403, StageRoute, ReasonNoRoute},
+		"no credential":              {request("POST", "/agents/a/remember"), 401, StageCredential, identity.ReasonNoCredentials},
+		"a credential twice":         {request("POST", "/agents/a/remember", good, good), 400, StageCredential, identity.ReasonRepeatedCredential},
+		"two credentials":            {request("POST", "/agents/a/remember", good, "X-API-Key: mg_a_b"), 400, StageCredential, identity.ReasonAmbiguousCredentials},
+		"not a token":                {request("POST", "/agents/a/remember", "Authorization: Bearer garbage"), 401, StageVerify, identity.ReasonTokenNotCompact},
+		"API keys are not in use":    {request("POST", "/agents/a/remember", "X-API-Key: mg_a_b"), 401, StageVerify, ReasonNotAccepted},
+		"sessions are not in use":    {request("POST", "/agents/a/remember", good, "X-Session-Token: ms_a_b"), 401, StageVerify, ReasonNotAccepted},
+		"a scope is missing":         {request("POST", "/agents/a/remember", weak), 403, StageAccess, identity.ReasonInsufficientScope},
+		"preflight":                  {request("OPTIONS", "/agents/a/remember", "Origin: https://app.example.com", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"), 204, StagePreflight, ReasonPreflight},
+		"preflight of a stranger":    {request("OPTIONS", "/agents/a/remember", "Origin: https://evil.example", "Access-Control-Request-Method: POST"), 403, StagePreflight, ReasonOrigin},
+		"OPTIONS, not a preflight":   {request("OPTIONS", "/agents/a/remember", good), 403, StageRoute, ReasonNoRoute},
+		"preflight, repeated header": {request("OPTIONS", "/agents/a/remember", "Origin: https://app.example.com", "Origin: https://app.example.com", "Access-Control-Request-Method: POST"), 403, StagePreflight, ReasonOrigin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.now = f.now.Add(time.Minute) // a fresh quota for each case
+			d := f.chain.Decide(context.Background(), c.r)
+			if d.Allowed != (c.status == 0) || d.Status != c.status || d.Stage != c.stage || d.Reason != c.reason {
+				t.Fatalf("got allowed=%v %d %s %s (%v), want %d %s %s", d.Allowed, d.Status, d.Stage, d.Reason, d.Err, c.status, c.stage, c.reason)
+			}
+			if !d.Allowed && (len(d.Upstream) > 0 || d.Content != "" || d.HashKey != "") {
+				t.Fatalf("a refusal hands something on: %+v", d)
+			}
+			if get(d.Response, "x-content-type-options") == "" && !d.Allowed {
+				t.Fatal("a refusal without security headers")
+			}
+		})
+	}
+}
+
+func TestAllowSetsTheIdentity(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	d := f.chain.Decide(context.Background(), request("POST", "/agents/a/remember",
+		"Authorization: Bearer "+f.token(t, "memory:write"),
+		"X-Memgate-Tenant: evil", "Txn-Token: forged", "x-memgate-quarantine: no", "X-Memgate-Tenant: worse"))
+	if !d.Allowed {
+		t.Fatalf("%+v", d)
+	}
+	claims, err := f.txn.Verify(context.Background(), get(d.Upstream, HeaderTxnToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims.Tenant != "acme" || claims.Subject != "svc" || claims.ID != "req-1" || claims.Principal != "id-1" || !claims.HasScope("memory:write") {
+		t.Fatalf("%+v", claims)
+	}
+	if !claims.Expires.Equal(f.now.Add(30 * time.Second)) {
+		t.Fatalf("expires %v", claims.Expires)
+	}
+	if get(d.Upstream, HeaderTenant) != "acme" || get(d.Upstream, HeaderSubject) != "svc" || get(d.Upstream, HeaderRequestID) != "req-1" {
+		t.Fatalf("%+v", d.Upstream)
+	}
+	if got := get(d.Upstream, "authorization"); got != "Bearer the-upstreams-own-key" {
+		t.Fatalf("the upstream's own key: %q", got)
+	}
+	if want := []string{"x-memgate-tenant", "txn-token", "x-memgate-quarantine"}; !slices.Equal(d.Spoofed, want) {
+		t.Fatalf("spoofed %v", d.Spoofed)
+	}
+	// Envoy removes after it has set: what is set must not be removed.
+	for _, name := range d.Remove {
+		if get(d.Upstream, name) != "" {
+			t.Fatalf("%s is set and removed", name)
+		}
+	}
+	for _, name := range []string{"x-api-key", "x-session-token", "x-memgate-quarantine"} {
+		if !slices.Contains(d.Remove, name) {
+			t.Fatalf("%s stays", name)
+		}
+	}
+	if d.HashKey == "" {
+		t.Fatal("the action hash is in use and no key is handed on")
+	}
+	if _, ok := f.chain.Content(d.Content); !ok {
+		t.Fatal("no content policy has the digest")
+	}
+}
+
+func TestAnonymousCarriesNoIdentity(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	d := f.chain.Decide(context.Background(), request("GET", "/healthz",
+		"Authorization: Bearer garbage", "X-Memgate-Tenant: evil", "Txn-Token: forged"))
+	if !d.Allowed {
+		t.Fatalf("%+v", d)
+	}
+	for _, name := range []string{HeaderTxnToken, HeaderTenant, HeaderSubject} {
+		if get(d.Upstream, name) != "" {
+			t.Errorf("%s is set", name)
+		}
+	}
+	for _, name := range []string{HeaderTxnToken, HeaderTenant} {
+		if !slices.Contains(d.Remove, name) {
+			t.Errorf("a forged %s stays", name)
+		}
+	}
+}
+
+func TestQuota(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	r := request("POST", "/agents/a/remember", "Authorization: Bearer "+f.token(t, "memory:write"), "Origin: https://app.example.com")
+	for i := range 2 {
+		d := f.chain.Decide(context.Background(), r)
+		if !d.Allowed || get(d.Response, "ratelimit") == "" || get(d.Response, "ratelimit-policy") == "" {
+			t.Fatalf("request %d: %+v", i, d)
+		}
+	}
+	d := f.chain.Decide(context.Background(), r)
+	if d.Allowed || d.Status != 429 || get(d.Response, "retry-after") == "" || get(d.Response, "access-control-allow-origin") == "" {
+		t.Fatalf("%+v", d)
+	}
+	f.now = f.now.Add(31 * time.Second)
+	if d := f.chain.Decide(context.Background(), r); !d.Allowed {
+		t.Fatalf("after half a minute: %+v", d)
+	}
+}
+
+func TestChallenges(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	for want, r := range map[string]*Request{
+		`Bearer realm="memgate"`:                                                   request("POST", "/agents/a/remember"),
+		`Bearer realm="memgate", error="invalid_token"`:                            request("POST", "/agents/a/remember", "Authorization: Bearer garbage"),
+		`Bearer realm="memgate", error="insufficient_scope", scope="memory:write"`: request("POST", "/agents/a/remember", "Authorization: Bearer "+f.token(t, "memory:read")),
+		``: request("GET", "/nowhere"),
+	} {
+		if got := get(f.chain.Decide(context.Background(), r).Response, "www-authenticate"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An answer that comes too late is no permission: Envoy has given up and
+// answered, and nothing may count on the decision.
+func TestCancelledCheckIsDenied(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	r := request("POST", "/agents/a/remember", "Authorization: Bearer "+f.token(t, "memory:write"))
+	if d := f.chain.Decide(context.Background(), r); !d.Allowed {
+		t.Fatalf("%+v", d)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if d := f.chain.Decide(ctx, r); d.Allowed || d.Status != 503 {
+		t.Fatalf("%+v", d)
+	}
+}
+
+func TestMissingUpstreamKeyIsFoundAtStart(t *testing.T) {
+	p, _, err := policy.Parse([]byte(testPolicy), "memgate.yaml", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewChain(p, Deps{}); err == nil {
+		t.Fatal("a chain without the upstream's key")
+	}
+}
+
+func TestExplainNamesEachStage(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	_, steps := f.chain.Explain(context.Background(), request("POST", "/agents/a/remember", "Authorization: Bearer "+f.token(t, "memory:read")))
+	var got []string
+	for _, s := range steps {
+		got = append(got, string(s.Stage))
+	}
+	if want := []string{"preflight", "route", "credential", "verify", "tenant", "access"}; !slices.Equal(got, want) {
+		t.Fatalf("%v", got)
+	}
+	if last := steps[len(steps)-1]; last.Passed || !strings.Contains(last.Note, "memory:write") {
+		t.Fatalf("%+v", last)
+	}
+}
+
+func TestTenantKeysDiffer(t *testing.T) {
+	master := []byte("master")
+	if slices.Equal(TenantKey(master, "a"), TenantKey(master, "b")) || !slices.Equal(TenantKey(master, "a"), TenantKey(master, "a")) {
+		t.Fatal("the key must depend on the tenant, and on nothing else")
+	}
+}

@@ -1,0 +1,62 @@
+package authz
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the Prometheus metrics of decisions and of the access log.
+type Metrics struct {
+	decisions *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	spoofed   prometheus.Counter
+	requests  *prometheus.CounterVec
+	findings  *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_decisions_total",
+			Help: "Decisions of the authz service by outcome, deciding stage, reason and route.",
+		}, []string{"decision", "stage", "reason", "route"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "memgate_check_duration_seconds",
+			Help:    "Time to decide one request.",
+			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1},
+		}, []string{"decision"}),
+		spoofed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "memgate_spoofed_requests_total",
+			Help: "Requests that carried a header only the edge may set.",
+		}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_requests_total",
+			Help: "Finished requests by route and status class, as Envoy's access log reports them.",
+		}, []string{"route", "status"}),
+		findings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_findings_total",
+			Help: "Personal data and secrets found in bodies, by entity.",
+		}, []string{"entity"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_content_refusals_total",
+			Help: "Requests and responses that the content filter refused, by problem.",
+		}, []string{"problem"}),
+	}
+	reg.MustRegister(m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
+	return m
+}
+
+func (m *Metrics) decided(d *Decision, took time.Duration) {
+	outcome := "deny"
+	if d.Allowed {
+		outcome = "allow"
+	}
+	m.decisions.WithLabelValues(outcome, string(d.Stage), string(d.Reason), d.Route).Inc()
+	m.duration.WithLabelValues(outcome).Observe(took.Seconds())
+	if len(d.Spoofed) > 0 {
+		m.spoofed.Inc()
+	}
+}

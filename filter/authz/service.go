@@ -1,0 +1,92 @@
+// Package authz is Envoy's external authorization service (ext_authz, gRPC,
+// v3): it maps Envoy's messages to facts, runs the stages of a request in
+// order, and maps the decision back. The stages stand in one function,
+// [Chain.Decide]. It also receives Envoy's access log (ALS, gRPC, v3) and
+// turns each entry into one audit event.
+//
+// Every failure denies. A denial tells the caller what to do; why it happened
+// is in the metrics, the audit line and the log.
+package authz
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/memgate/memgate/filter/problem"
+)
+
+// Service answers Envoy's checks with the chain in force. The chain is
+// replaced as a whole by [Service.Use]; a check runs on one chain from its
+// start to its end.
+type Service struct {
+	authv3.UnimplementedAuthorizationServer
+
+	log     *slog.Logger
+	metrics *Metrics
+	now     func() time.Time
+
+	chain    atomic.Pointer[Chain]
+	previous atomic.Pointer[Chain]
+}
+
+// NewService returns a service without a chain: until [Service.Use] was called
+// every request is denied with 503.
+func NewService(log *slog.Logger, metrics *Metrics, now func() time.Time) *Service {
+	return &Service{log: log, metrics: metrics, now: now}
+}
+
+// Use puts c in force. The content policies of the chain before it stay
+// available to requests that were decided by it.
+func (s *Service) Use(c *Chain) {
+	s.previous.Store(s.chain.Swap(c))
+}
+
+// Content returns a content policy in its wire form by digest, of the chain in
+// force or the one before it.
+func (s *Service) Content(digest string) ([]byte, bool) {
+	for _, c := range [...]*Chain{s.chain.Load(), s.previous.Load()} {
+		if c == nil {
+			continue
+		}
+		if wire, ok := c.Content(digest); ok {
+			return wire, true
+		}
+	}
+	return nil, false
+}
+
+// Check decides one request. It returns an error only for a message that
+// describes no HTTP request, which Envoy answers with status_on_error.
+func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	start := s.now()
+	if req.GetAttributes().GetRequest().GetHttp() == nil {
+		return nil, status.Error(codes.InvalidArgument, "no HTTP request in the check")
+	}
+	r := fromCheck(req)
+	var d *Decision
+	if c := s.chain.Load(); c != nil {
+		d = c.Decide(ctx, r)
+	} else {
+		d = &Decision{Stage: StageRoute, Reason: "no_policy", Status: problem.Unavailable.Status, Problem: problem.Unavailable, Spoofed: r.Reserved}
+	}
+	s.metrics.decided(d, s.now().Sub(start))
+	if d.Err != nil {
+		// A caller can cause any number of 4xx: their reasons are counted and
+		// audited, and logged only on request. A 5xx is ours to mend.
+		level := slog.LevelDebug
+		if d.Status >= 500 {
+			level = slog.LevelWarn
+		}
+		s.log.LogAttrs(ctx, level, "denied",
+			slog.String("request_id", r.ID), slog.String("route", d.Route),
+			slog.String("stage", string(d.Stage)), slog.String("reason", string(d.Reason)),
+			slog.String("error", d.Err.Error()))
+	}
+	return d.toCheck(r.ID), nil
+}

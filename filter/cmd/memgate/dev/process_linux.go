@@ -1,0 +1,10 @@
+package dev
+
+import "syscall"
+
+// attributes puts a child in a group of its own, so that Ctrl-C in a terminal
+// reaches it in the order that this process chooses, and ends it when this
+// process is killed.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/memgate/memgate/filter/apikey"
+	"github.com/memgate/memgate/filter/policy"
+)
+
+// pepperBytes is the length of a new pepper before it is written as hex.
+const pepperBytes = 32
+
+// ErrNoKeys is returned when a policy does not accept API keys.
+var ErrNoKeys = errors.New("the policy has no identity.api_keys")
+
+// Keys is where a policy keeps the hashes of API keys and their pepper.
+type Keys struct {
+	Path   string
+	pepper policy.Secret
+	policy *policy.Policy
+}
+
+// KeysOf returns where p keeps its API keys, or [ErrNoKeys].
+func KeysOf(p *policy.Policy) (Keys, error) {
+	section := p.Identity.APIKeys
+	if section == nil {
+		return Keys{}, ErrNoKeys
+	}
+	path, ok := strings.CutPrefix(string(section.File), "file:")
+	if !ok {
+		return Keys{}, fmt.Errorf("identity.api_keys.file: %s is not of the form file:PATH", section.File)
+	}
+	pepper := section.Pepper
+	if pepper == "" {
+		pepper = policy.Secret("file:" + path + ".pepper")
+	}
+	return Keys{Path: p.Path(path), pepper: pepper, policy: p}, nil
+}
+
+// Open reads the keys.
+func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
+	pepper, err := k.policy.Resolve(k.pepper)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; 'memgate key create' makes it", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	store, err := apikey.Open(k.Path, pepper, now)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; 'memgate key create' makes it", err)
+	}
+	return store, err
+}
+
+// Create issues a key, and makes the file and its pepper if this is the first.
+func (k Keys) Create(grant apikey.Record, random io.Reader, now func() time.Time) (apikey.Record, string, error) {
+	if err := k.makePepper(random); err != nil {
+		return apikey.Record{}, "", err
+	}
+	pepper, err := k.policy.Resolve(k.pepper)
+	if err != nil {
+		return apikey.Record{}, "", err
+	}
+	return apikey.Create(k.Path, pepper, grant, random, now)
+}
+
+// makePepper writes a pepper where the policy wants one in a file and there is
+// neither that file nor a key that it would have to fit.
+func (k Keys) makePepper(random io.Reader) error {
+	path, ok := strings.CutPrefix(string(k.pepper), "file:")
+	if !ok {
+		return nil
+	}
+	path = k.policy.Path(path)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Lstat(k.Path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has keys but their pepper %s is gone: restore it, or delete both and issue new keys", k.Path, path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	raw := make([]byte, pepperBytes)
+	if _, err := io.ReadFull(random, raw); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was faster
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, hex.EncodeToString(raw))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// stamp tells one state of a file from another without reading it.
+type stamp struct {
+	modified time.Time
+	size     int64
+	id       fs.FileInfo
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.ModTime(), info.Size(), info}
+}
+
+func (s stamp) same(t stamp) bool {
+	return s.modified.Equal(t.modified) && s.size == t.size && (s.id == nil) == (t.id == nil) && (s.id == nil || os.SameFile(s.id, t.id))
+}

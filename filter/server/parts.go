@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/memgate/memgate/filter/audit"
+	"github.com/memgate/memgate/filter/authz"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/ratelimit"
+	"github.com/memgate/memgate/filter/session"
+	"github.com/memgate/memgate/filter/token"
+	"github.com/memgate/memgate/filter/txntoken"
+)
+
+// build is one policy with the parts that it is served with. Parts that hold
+// state are taken over from the build before it for as long as their own
+// section of the policy stays the same.
+type build struct {
+	policy *policy.Policy
+	deps   authz.Deps
+	chain  *authz.Chain
+	signer *txntoken.Signer
+	api    http.Handler  // sessions API
+	audit  *audit.Writer // nil for an explanation
+
+	keysPath  string // of the file of API keys
+	keysStamp stamp  // of that file when it was read; used by followKeys alone
+
+	stop context.CancelFunc // ends the refreshing of deps.Tokens
+}
+
+// assemble makes the parts of p. It has no effect on the build in force.
+func assemble(p *policy.Policy, old *build, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
+	b := &build{policy: p, signer: signer, stop: func() {}}
+	b.deps.Signer = signer
+	var err error
+	if old != nil {
+		b.deps.Limiter, b.deps.Sessions = old.deps.Limiter, old.deps.Sessions
+	}
+	if b.deps.Limiter == nil {
+		b.deps.Limiter = ratelimit.NewMemory(now, p.Limits.MaxKeys)
+	}
+	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) {
+		b.deps.Tokens = old.deps.Tokens
+	} else if b.deps.Tokens, err = tokens(p, now); err != nil {
+		return nil, fmt.Errorf("identity.issuers: %w", err)
+	}
+	if keys, err := KeysOf(p); err == nil {
+		b.keysPath, b.keysStamp = keys.Path, stampOf(keys.Path)
+		if b.deps.Keys, err = keys.Open(now); err != nil {
+			return nil, fmt.Errorf("identity.api_keys: %w", err)
+		}
+	} else if !errors.Is(err, ErrNoKeys) {
+		return nil, err
+	}
+	if p.Identity.Sessions == nil {
+		b.deps.Sessions = nil
+	} else if b.deps.Sessions == nil {
+		b.deps.Sessions = session.NewStore(p.Identity.Sessions.Max, now, random)
+	}
+	if b.chain, err = authz.NewChain(p, b.deps); err != nil {
+		return nil, err
+	}
+	b.api, err = sessionsAPI(p, b.deps.Sessions, b.signer, now)
+	return b, err
+}
+
+// signerOf reads the key of the Txn-Token. A key file that does not exist is
+// made, so that a first start needs no preparation.
+func signerOf(p *policy.Policy, now func() time.Time, random io.Reader) (*txntoken.Signer, error) {
+	var key ed25519.PrivateKey
+	var err error
+	if path, ok := strings.CutPrefix(string(p.Transaction.Key), "file:"); ok {
+		key, err = txntoken.LoadOrCreateKey(p.Path(path), random)
+	} else {
+		var raw []byte
+		if raw, err = p.Resolve(p.Transaction.Key); err == nil {
+			key, err = txntoken.ParseKey(raw)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return txntoken.NewSigner(key, p.Transaction.Issuer, time.Duration(p.Transaction.TTL), now)
+}
+
+// tokens makes the verifier of the policy's issuers, or nil without any.
+func tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
+	if len(p.Identity.Issuers) == 0 {
+		return nil, nil
+	}
+	config := token.Config{Now: now}
+	for _, i := range p.Identity.Issuers {
+		file := i.JWKSFile
+		if file != "" {
+			file = p.Path(file)
+		}
+		config.Issuers = append(config.Issuers, token.IssuerConfig{
+			Issuer: i.Issuer, JWKSURL: i.JWKSURI, JWKSFile: file,
+			Audiences: i.Audiences, Algorithms: i.Algorithms,
+			Leeway: time.Duration(i.Leeway), RequireTyp: i.Typ,
+			TenantClaim: i.Tenant.Claim, ScopeClaim: i.Scopes.Claim, SubjectClaim: i.Subject.Claim,
+		})
+	}
+	return token.New(config)
+}
+
+// Chain compiles p for single decisions outside the service. There are no
+// sessions and no counted requests, the keys of issuers are fetched when the
+// first token wants them, and Txn-Tokens are signed with a key of no value.
+func Chain(p *policy.Policy, now func() time.Time, random io.Reader) (*authz.Chain, error) {
+	_, key, err := ed25519.GenerateKey(random)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := txntoken.NewSigner(key, p.Transaction.Issuer, time.Duration(p.Transaction.TTL), now)
+	if err != nil {
+		return nil, err
+	}
+	b, err := assemble(p, nil, signer, now, random)
+	if err != nil {
+		return nil, err
+	}
+	return b.chain, nil
+}
+
+// sessionsAPI serves the sessions that the policy allows, and is nil when it
+// allows none. It believes the Txn-Token of this process alone.
+func sessionsAPI(p *policy.Policy, store *session.Store, signer *txntoken.Signer, now func() time.Time) (http.Handler, error) {
+	if store == nil {
+		return nil, nil
+	}
+	verifier, err := txntoken.NewVerifier(txntoken.VerifierConfig{
+		Issuer: p.Transaction.Issuer, Audience: authz.OwnAudience, JWKS: signer.JWKS(), Now: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return session.Handler(store, time.Duration(p.Identity.Sessions.TTL), func(r *http.Request) (*txntoken.Claims, error) {
+		return verifier.VerifyHeader(r.Context(), r.Header.Values(txntoken.Header))
+	}), nil
+}
