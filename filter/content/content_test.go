@@ -156,6 +156,7 @@ func TestParseRefuses(t *testing.T) {
 		{"number not shortest", request([]byte{0x80, 0}, 0, 0, 0, 0), Malformed},
 		{"number too long", request(bytes.Repeat([]byte{0x80}, 11), 0, 0, 0, 0), Malformed},
 		{"number over 64 bits", request([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, 0, 0, 0, 0), Malformed},
+		{"number that wraps around", request(append(append([]byte{0x81}, bytes.Repeat([]byte{0x80}, 8)...), 2), 0, 0, 0, 0), Malformed},
 		{"body limit too great", request(MaxBody+2, 0, 0, 0, 0), Malformed},
 		{"depth too great", request(0, MaxDepth+1, 0, 0, 0), Malformed},
 		{"count beyond the input", request(0, 0, 30), Malformed},
