@@ -13,40 +13,39 @@ type tokenKind struct {
 	class  func(byte) bool
 }
 
-func knownTokens() []tokenKind {
-	return []tokenKind{
-		{"an AWS access key", "AKIA", 16, isUpperAlnum},
-		{"an AWS access key", "ASIA", 16, isUpperAlnum},
-		{"a GitHub token", "ghp_", 30, isAlnum},
-		{"a GitHub token", "gho_", 30, isAlnum},
-		{"a GitHub token", "ghu_", 30, isAlnum},
-		{"a GitHub token", "ghs_", 30, isAlnum},
-		{"a GitHub token", "ghr_", 30, isAlnum},
-		{"a GitHub token", "github_pat_", 22, isWord},
-		{"a GitLab token", "glpat-", 16, isWord},
-		{"a Slack token", "xoxa-", 10, isWord},
-		{"a Slack token", "xoxb-", 10, isWord},
-		{"a Slack token", "xoxp-", 10, isWord},
-		{"a Slack token", "xoxr-", 10, isWord},
-		{"a Slack token", "xoxs-", 10, isWord},
-		{"a Slack token", "xapp-", 10, isWord},
-		{"a Stripe key", "sk_live_", 16, isAlnum},
-		{"a Stripe key", "sk_test_", 16, isAlnum},
-		{"a Stripe key", "rk_live_", 16, isAlnum},
-		{"a Stripe key", "rk_test_", 16, isAlnum},
-		{"a Stripe key", "whsec_", 16, isAlnum},
-		{"an Anthropic key", "sk-ant-", 16, isWord},
-		{"an OpenAI key", "sk-", 32, isWord},
-		{"a Google API key", "AIza", 30, isWord},
-		{"a Google token", "ya29.", 20, isWord},
-		{"an npm token", "npm_", 30, isAlnum},
-		{"a PyPI token", "pypi-", 40, isWord},
-		{"a Hugging Face token", "hf_", 30, isAlnum},
-		{"a SendGrid key", "SG.", 30, func(c byte) bool { return c == '.' || isWord(c) }},
-		{"a memgate API key", "mg_", 32, isWord},
-		{"a memgate session token", "ms_", 32, isWord},
-		{"a JSON Web Token", "eyJ", 24, func(c byte) bool { return c == '.' || isWord(c) }},
-	}
+// knownTokens are looked for in this order.
+var knownTokens = [...]tokenKind{
+	{"an AWS access key", "AKIA", 16, isUpperAlnum},
+	{"an AWS access key", "ASIA", 16, isUpperAlnum},
+	{"a GitHub token", "ghp_", 30, isAlnum},
+	{"a GitHub token", "gho_", 30, isAlnum},
+	{"a GitHub token", "ghu_", 30, isAlnum},
+	{"a GitHub token", "ghs_", 30, isAlnum},
+	{"a GitHub token", "ghr_", 30, isAlnum},
+	{"a GitHub token", "github_pat_", 22, isWord},
+	{"a GitLab token", "glpat-", 16, isWord},
+	{"a Slack token", "xoxa-", 10, isWord},
+	{"a Slack token", "xoxb-", 10, isWord},
+	{"a Slack token", "xoxp-", 10, isWord},
+	{"a Slack token", "xoxr-", 10, isWord},
+	{"a Slack token", "xoxs-", 10, isWord},
+	{"a Slack token", "xapp-", 10, isWord},
+	{"a Stripe key", "sk_live_", 16, isAlnum},
+	{"a Stripe key", "sk_test_", 16, isAlnum},
+	{"a Stripe key", "rk_live_", 16, isAlnum},
+	{"a Stripe key", "rk_test_", 16, isAlnum},
+	{"a Stripe key", "whsec_", 16, isAlnum},
+	{"an Anthropic key", "sk-ant-", 16, isWord},
+	{"an OpenAI key", "sk-", 32, isWord},
+	{"a Google API key", "AIza", 30, isWord},
+	{"a Google token", "ya29.", 20, isWord},
+	{"an npm token", "npm_", 30, isAlnum},
+	{"a PyPI token", "pypi-", 40, isWord},
+	{"a Hugging Face token", "hf_", 30, isAlnum},
+	{"a SendGrid key", "SG.", 30, func(c byte) bool { return c == '.' || isWord(c) }},
+	{"a memgate API key", "mg_", 32, isWord},
+	{"a memgate session token", "ms_", 32, isWord},
+	{"a JSON Web Token", "eyJ", 24, func(c byte) bool { return c == '.' || isWord(c) }},
 }
 
 // findSecret looks in one line of text for the shape of a credential and
@@ -55,7 +54,7 @@ func findSecret(line string) (what string, at int) {
 	if at = strings.Index(line, "-----BEGIN "); at >= 0 && strings.Contains(line[at:], "PRIVATE KEY") {
 		return "a private key", at
 	}
-	for _, kind := range knownTokens() {
+	for _, kind := range knownTokens {
 		for from := 0; ; {
 			i := strings.Index(line[from:], kind.prefix)
 			if i < 0 {
@@ -128,7 +127,7 @@ func looksRandom(text string) bool {
 // random is the test of [looksRandom] for one word.
 func random(word string) bool {
 	var count [128]int
-	var digits, letters, run, longest int
+	var digits, letters, separators, run, longest int
 	hex := true
 	for i := range len(word) {
 		c := word[i]
@@ -140,9 +139,13 @@ func random(word string) bool {
 			run = 0
 		case 'a' <= lower && lower <= 'z':
 			letters++
+			if i > 0 && (c^word[i-1])&0x20 != 0 { // words are in one case
+				run = 0
+			}
 			run++
 			hex = hex && lower <= 'f'
 		default:
+			separators++
 			run = 0
 			hex = false
 		}
@@ -161,8 +164,8 @@ func random(word string) bool {
 	if hex {
 		return len(word) >= 32 && entropy >= 3
 	}
-	// Words and names have long runs of letters or repeat few of them.
-	return entropy >= 4 && digits*20 >= len(word) && (longest < 9 || digits*6 >= len(word))
+	// Words and names have long runs of letters, few digits or many hyphens.
+	return entropy >= 4 && digits*20 >= len(word) && separators*8 <= len(word) && (longest < 9 || digits*6 >= len(word))
 }
 
 func isUUID(s string) bool {

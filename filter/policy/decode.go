@@ -353,7 +353,12 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
+// join is the path of the member name of what stands at path. A key that could
+// be a credential by mistake is left out of it, as paths are printed.
 func join(path, name string) string {
+	if len(name) > maxKey || !printable(name) || looksSecret(name) {
+		name = hidden
+	}
 	if path == "" {
 		return name
 	}

@@ -89,7 +89,7 @@ func (l *linter) reported(prefix string) bool {
 func (l *linter) headers() {
 	h := &l.p.Headers
 	for _, name := range sortedKeys(h.Override) {
-		path := "headers.override." + name
+		path := join("headers.override", name)
 		if _, err := headers.New(h.Preset, map[string]string{name: h.Override[name]}); err != nil {
 			l.headerError(path, err)
 		}

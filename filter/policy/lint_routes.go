@@ -12,7 +12,7 @@ const (
 
 func (l *linter) limits() {
 	for _, name := range sortedKeys(l.p.Limits.Classes) {
-		path := "limits.classes." + name
+		path := join("limits.classes", name)
 		if !isClassName(name) {
 			l.err(path, "class", "a class's name is made of lower-case letters, digits, '_' and '-', at most 32 of them")
 		}
@@ -34,7 +34,7 @@ func (l *linter) pii() {
 // actions reports rules that cannot be kept, or that keep nothing.
 func (l *linter) actions(path string, rules Actions, general bool) {
 	for _, entity := range sortedKeys(rules) {
-		member := path + "." + entity
+		member := join(path, entity)
 		switch rules[entity] {
 		case "hash":
 			if l.p.PII.Key == "" && !l.p.failed["pii.key"] {
@@ -95,7 +95,7 @@ func (l *linter) content(path string, r *Route) {
 		l.warn(path+".max_body", "body-large", "Envoy holds a body of up to %s in memory while it is checked, for each request under way", c.MaxBody)
 	}
 	for _, field := range sortedKeys(c.Fields) {
-		member, limit := path+".fields."+field, c.Fields[field]
+		member, limit := join(path+".fields", field), c.Fields[field]
 		switch {
 		case !isFieldPath(field):
 			l.err(member, "field", "is not the path of a member, such as content or memories[].content")

@@ -81,9 +81,18 @@ func oneOf(words []string) string {
 // show is text in quotes for a message, unless it is long, not printable, or
 // looks like a credential.
 func show(text string) string {
-	printable := !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' })
-	if len(text) > 48 || !printable || looksSecret(text) {
-		return "(not shown)"
+	if len(text) > maxShown || !printable(text) || looksSecret(text) {
+		return hidden
 	}
 	return `"` + text + `"`
+}
+
+const (
+	hidden   = "(not shown)" // instead of what must not be repeated
+	maxShown = 48            // bytes of a value in a message
+	maxKey   = 256           // bytes of a key in a path
+)
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' || r == unicode.ReplacementChar })
 }
