@@ -123,7 +123,7 @@ type container struct {
 		PidsLimit      int64
 	}
 	NetworkSettings struct {
-		Ports map[string][]struct{ HostIp, HostPort string }
+		Ports map[string][]struct{ HostIP, HostPort string }
 	}
 }
 
@@ -159,8 +159,8 @@ func checkPrivileges(t *testing.T, d *docker, service, port string) {
 	for inner, outer := range c.NetworkSettings.Ports {
 		for _, o := range outer {
 			published++
-			if service != "envoy" || inner != "8080/tcp" || o.HostIp != "127.0.0.1" || o.HostPort != port {
-				t.Errorf("publishes %s on %s:%s", inner, o.HostIp, o.HostPort)
+			if service != "envoy" || inner != "8080/tcp" || o.HostIP != "127.0.0.1" || o.HostPort != port {
+				t.Errorf("publishes %s on %s:%s", inner, o.HostIP, o.HostPort)
 			}
 		}
 	}
