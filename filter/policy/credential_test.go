@@ -76,8 +76,8 @@ func TestLooksRandom(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "short1", letters(23, alnum), "memory:write", "urn:ietf:params:oauth:token-type:txn_token",
-		"0b9c7a52-9d1c-4f6e-8a57-0f1d2c3b4a59", // a UUID
+		"", "short1", letters(23, alnum), "memory:write", "urn:ietf:params:oauth:grant-type:exchange",
+		letters(8, hexDigits) + "-9d1c-4f6e-8a57-" + letters(12, hexDigits),
 		"batch-remember-memories-2024-01", "https://idp.example.com/realms/production-eu-1",
 		"http-equiv-content-security-policy", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA1", "aaaaaaaabbbbbbbb1111111122222222",
 		"this-is-a-long-route-name-of-version-2", "x-memgate-some-very-long-header-name-1",
