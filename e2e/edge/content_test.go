@@ -1,0 +1,74 @@
+package edge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/memgate/memgate/e2e/harness"
+)
+
+func TestContentRules(t *testing.T) {
+	token := stack.Token("content", scopes)
+	makeAgent(t, token, "c")
+	send := func(contentType, encoding, body string) *harness.Response {
+		header := map[string]string{"Authorization": "Bearer " + token, "Content-Type": contentType}
+		if encoding != "" {
+			header["Content-Encoding"] = encoding
+		}
+		return stack.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/c/remember", Header: header, Body: body})
+	}
+	for name, c := range map[string]struct {
+		r       *harness.Response
+		status  int
+		problem string
+	}{
+		"not JSON by type":    {send("text/plain", "", "hello"), 415, "unsupported-media-type"},
+		"encoded":             {send("application/json", "gzip", "\x1f\x8b"), 415, "unsupported-encoding"},
+		"not JSON":            {send("application/json", "", `{"content":`), 400, "malformed-json"},
+		"two values":          {send("application/json", "", `{"content":"x"}{}`), 400, "malformed-json"},
+		"too deep":            {send("application/json", "", strings.Repeat("[", 40)+strings.Repeat("]", 40)), 400, "too-deep"},
+		"body too large":      {send("application/json", "", `{"content":"`+strings.Repeat("x ", 40<<10)+`"}`), 413, "body-too-large"},
+		"content too large":   {send("application/json", "", `{"content":"`+strings.Repeat("x ", 6<<10)+`"}`), 413, "field-too-large"},
+		"metadata too large":  {send("application/json", "", `{"content":"x","metadata":{"a":"`+strings.Repeat("x ", 3<<10)+`"}}`), 413, "field-too-large"},
+		"large, but in bound": {send("application/json", "", `{"type":"fact","content":"`+strings.Repeat("word ", 2<<10-40)+`"}`), 201, ""},
+	} {
+		if c.status == 201 && c.r.Status >= 200 && c.r.Status < 300 {
+			continue
+		}
+		if c.r.Status != c.status {
+			t.Errorf("%s: %d, want %d: %s", name, c.r.Status, c.status, c.r.Body)
+			continue
+		}
+		secure(t, c.r)
+		if got := problemOf(t, c.r); got != c.problem {
+			t.Errorf("%s: problem %s, want %s", name, got, c.problem)
+		}
+	}
+}
+
+// What is found in a request never reaches the service: neither the recall of
+// it nor the bytes on the service's disk hold the original.
+func TestRedaction(t *testing.T) {
+	token := stack.Token("redaction", scopes)
+	makeAgent(t, token, "r")
+	originals := []string{"jane.doe@example.com", "4111 1111 1111 1111", "078-05-1121", "+1 415 555 0132", "GB82 WEST 1234 5698 7654 32", "203.0.113.77"}
+	text := "Write to jane.doe@example.com, card 4111 1111 1111 1111, SSN 078-05-1121, call +1 415 555 0132, IBAN GB82 WEST 1234 5698 7654 32, host 203.0.113.77"
+	r := stack.JSON(t, "POST", "/api/v2/agents/r/remember", token, `{"type":"fact","content":"`+text+`"}`)
+	if r.Status >= 300 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	r = stack.JSON(t, "POST", "/api/v2/agents/r/recall", token, `{"query":"write card call host"}`)
+	for _, marker := range []string{"[EMAIL_ADDRESS]", "[CREDIT_CARD]", "[US_SSN]", "[PHONE_NUMBER]", "[IBAN_CODE]", "[IP_ADDRESS]"} {
+		if !strings.Contains(r.Body, marker) {
+			t.Errorf("%s is missing: %s", marker, r.Body)
+		}
+	}
+	for _, original := range originals {
+		if strings.Contains(r.Body, original) || stack.OnDisk(t, "data", original) {
+			t.Errorf("%s reached the service", original)
+		}
+	}
+	if !stack.OnDisk(t, "data", "[EMAIL_ADDRESS]") {
+		t.Fatal("the search of the disk finds nothing at all")
+	}
+}

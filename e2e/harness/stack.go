@@ -1,0 +1,240 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/memgate/memgate/envoy/render"
+	"github.com/memgate/memgate/filter/cmd/memgate/dev"
+	"github.com/memgate/memgate/filter/policy"
+)
+
+// Stack is the whole system, each part a process of its own: Envoy, memgate and
+// the memory backend, with an issuer of tokens, under a policy file.
+type Stack struct {
+	*Envoy
+	Memgate *Process
+	Backend *Process
+
+	Config      string // path of the policy file
+	Dir         string // its folder, where keys, data and the audit log are
+	BackendURL  string // the backend itself, past the edge
+	MemgateHTTP string // memgate's HTTP port
+	MemgateGRPC string // host:port of memgate's gRPC port
+
+	t      T
+	policy *policy.Policy
+	issuer *httptest.Server
+}
+
+// Development ports and folder that memgate.yaml names.
+const (
+	yamlUpstream = `"127.0.0.1:8081"`
+	yamlIssuer   = "http://127.0.0.1:9010"
+	yamlRun      = ".run/"
+)
+
+// StartStack runs the system until the test ends, by the repository's own
+// memgate.yaml with other addresses. change may edit the text of the policy; it
+// may be nil.
+func StartStack(t T, change func(yaml string) string) *Stack {
+	t.Helper()
+	s := &Stack{t: t, Dir: t.TempDir()}
+	s.Config = filepath.Join(s.Dir, "memgate.yaml")
+	upstream, issuer := FreeAddress(t), new(handlerBox)
+	s.issuer = httptest.NewServer(issuer)
+	t.Cleanup(s.issuer.Close)
+	s.MemgateGRPC = FreeAddress(t)
+	address := FreeAddress(t)
+	s.MemgateHTTP, s.BackendURL = "http://"+address, "http://"+upstream
+
+	text, err := os.ReadFile(filepath.Join(Root(), "memgate.yaml"))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	yaml := string(text)
+	for old, new := range map[string]string{yamlUpstream: `"` + upstream + `"`, yamlIssuer: s.issuer.URL, yamlRun: ""} {
+		if !strings.Contains(yaml, old) {
+			t.Fatalf("memgate.yaml does not hold %s any more", old)
+		}
+		yaml = strings.ReplaceAll(yaml, old, new)
+	}
+	yaml += "\nserver: { grpc: \"" + s.MemgateGRPC + "\", http: \"" + address + "\" }\nenvoy: { wasm: \"" + Wasm(t) + "\" }\n"
+	if change != nil {
+		yaml = change(yaml)
+	}
+	s.WritePolicy(yaml)
+	if s.policy, _, err = policy.Load(s.Config); err != nil {
+		t.Fatalf("%v", err)
+	}
+	keys, err := dev.LoadIssuer(s.Dir, s.issuer.URL)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	if issuer.Handler, err = keys.Handler(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	s.APIKey("first", "memory:read") // makes the file of keys
+	s.StartMemgate()
+	s.StartBackend()
+	bootstrap, err := render.Envoy(s.policy)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	s.Envoy = StartEnvoy(t, bootstrap)
+	return s
+}
+
+// handlerBox is a handler that is known only after its server.
+type handlerBox struct{ http.Handler }
+
+// StartMemgate starts memgate, at first or after it was stopped.
+func (s *Stack) StartMemgate() {
+	s.t.Helper()
+	s.Memgate = Start(s.t, "memgate", nil, Memgate(s.t), "serve", "--config", s.Config)
+	s.Memgate.WaitReady(s.MemgateHTTP + "/readyz")
+}
+
+// StartBackend starts the memory backend, at first or after it was stopped.
+func (s *Stack) StartBackend() {
+	s.t.Helper()
+	s.Backend = Start(s.t, "memory-backend", nil, MemoryBackend(s.t), "serve",
+		"--listen", strings.TrimPrefix(s.BackendURL, "http://"), "--data", filepath.Join(s.Dir, "data"),
+		"--txn-issuer", "memgate", "--txn-audience", "memory", "--txn-jwks", s.MemgateHTTP+"/.well-known/jwks.json")
+	s.Backend.WaitReady(s.BackendURL + "/healthz")
+}
+
+// Policy returns the text of the policy file.
+func (s *Stack) Policy() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.Config)
+	if err != nil {
+		s.t.Fatalf("%v", err)
+	}
+	return string(text)
+}
+
+// WritePolicy replaces the policy file, as an editor does.
+func (s *Stack) WritePolicy(yaml string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.Config+".new", []byte(yaml), 0o600); err != nil {
+		s.t.Fatalf("%v", err)
+	}
+	if err := os.Rename(s.Config+".new", s.Config); err != nil {
+		s.t.Fatalf("%v", err)
+	}
+}
+
+// Token returns a token of the issuer for a tenant, with scopes separated by
+// spaces.
+func (s *Stack) Token(tenant, scope string) string {
+	s.t.Helper()
+	return s.TokenFor(dev.Claims{Tenant: tenant, Subject: "svc-" + tenant, Scope: scope, TTL: time.Hour})
+}
+
+// TokenFor returns a token of the issuer.
+func (s *Stack) TokenFor(c dev.Claims) string {
+	s.t.Helper()
+	token, err := dev.Mint(s.policy, s.Dir, c, time.Now())
+	if err != nil {
+		s.t.Fatalf("%v", err)
+	}
+	return token
+}
+
+// APIKey creates an API key by the command line and returns it.
+func (s *Stack) APIKey(tenant, scope string) string {
+	s.t.Helper()
+	return strings.TrimSpace(s.CLI("key", "create", "--config", s.Config, "--tenant", tenant, "--scope", scope))
+}
+
+// CLI runs the memgate command and returns its standard output.
+func (s *Stack) CLI(args ...string) string {
+	s.t.Helper()
+	var failure strings.Builder
+	cmd := exec.Command(Memgate(s.t), args...)
+	cmd.Dir, cmd.Stderr = s.Dir, &failure
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("memgate %s: %v\n%s%s", strings.Join(args, " "), err, out, failure.String())
+	}
+	return string(out)
+}
+
+// Do sends a request through the edge.
+func (s *Stack) Do(t T, r Request) *Response {
+	t.Helper()
+	return Do(t, s.URL, r)
+}
+
+// JSON sends a JSON body through the edge with a token.
+func (s *Stack) JSON(t T, method, path, token, body string) *Response {
+	t.Helper()
+	header := map[string]string{"Authorization": "Bearer " + token}
+	if body != "" {
+		header["Content-Type"] = "application/json"
+	}
+	return s.Do(t, Request{Method: method, Path: path, Header: header, Body: body})
+}
+
+// Raw sends a request of these lines over a connection of its own, for what no
+// client library would send.
+func (s *Stack) Raw(t T, lines ...string) *Response {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", s.Addr, 5*time.Second)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatalf("%v", err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer response.Body.Close()
+	body, broken := io.ReadAll(response.Body)
+	return &Response{
+		Status: response.StatusCode, Header: response.Header, Body: string(body),
+		Length: response.ContentLength, Broken: broken, ID: response.Header.Get("X-Request-Id"),
+	}
+}
+
+// OnDisk reports whether a file below a folder of the stack holds text.
+func (s *Stack) OnDisk(t T, folder, text string) bool {
+	t.Helper()
+	found := false
+	err := filepath.WalkDir(filepath.Join(s.Dir, folder), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		found = found || bytes.Contains(content, []byte(text))
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return found
+}
+
+// Want returns an error unless a response has the status.
+func Want(r *Response, status int) error {
+	if r.Status != status {
+		return fmt.Errorf("status %d, want %d: %s", r.Status, status, r.Body)
+	}
+	return nil
+}
