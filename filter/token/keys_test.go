@@ -3,12 +3,14 @@ package token
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,6 +226,7 @@ func TestHostileKeyServers(t *testing.T) {
 	good := jwks(r.ec)
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
+	var served atomic.Int64
 	for name, handler := range map[string]http.HandlerFunc{
 		"redirects": func(w http.ResponseWriter, q *http.Request) {
 			if q.URL.Path == "/jwks" {
@@ -237,8 +240,14 @@ func TestHostileKeyServers(t *testing.T) {
 			_, _ = w.Write(bytes.Repeat([]byte(" "), maxDocument))
 		},
 		"endless": func(w http.ResponseWriter, _ *http.Request) {
+			piece := bytes.Repeat([]byte("["), 1<<16)
 			for {
-				if _, err := w.Write(bytes.Repeat([]byte("["), 1<<16)); err != nil {
+				n, err := w.Write(piece)
+				if err != nil {
+					return
+				}
+				if served.Add(int64(n)) > 256<<20 {
+					t.Error("an endless answer was read on and on")
 					return
 				}
 			}
@@ -290,6 +299,18 @@ func manyKeys(n int) []byte {
 		pairs[i] = r.ec.with("kid", fmt.Sprint("k", i))
 	}
 	return jwks(pairs...)
+}
+
+// A private key that an issuer publishes by mistake is everyone's: it verifies nothing.
+func TestPublishedPrivateKey(t *testing.T) {
+	r, c := ring(), newClock()
+	raw, err := r.ec.private.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := fileVerifier(t, c, jwks(r.ec.with("d", b64(raw)), r.ed), IssuerConfig{})
+	wantReason(t, v, r.ec.token("ES256"), identity.ReasonKeyTypeMismatch)
+	wantReason(t, v, r.ed.token("EdDSA"), "")
 }
 
 // One broken key in a set must not spoil the others.

@@ -102,6 +102,21 @@ func TestCachedTokenExpires(t *testing.T) {
 	}
 }
 
+// A token that was verified just before its key was withdrawn, and cached just after, is
+// not served from the cache.
+func TestCacheChecksTheKey(t *testing.T) {
+	r, c := ring(), newClock()
+	v := fileVerifier(t, c, jwks(r.ec), IssuerConfig{})
+	token := r.ec.token("ES256")
+	wantReason(t, v, token, "")
+	v.order[0].keys.keys.Load().keys[0].withdrawn.Store(true)
+	hits := v.Stats().CacheHits
+	wantReason(t, v, token, "") // verified again, by what the key set says
+	if v.Stats().CacheHits != hits {
+		t.Error("served from the cache")
+	}
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	r, c := ring(), newClock()
 	cfg := testConfig(c, fileVerifier(t, c, jwks(r.ed), IssuerConfig{}).order[0].cfg)

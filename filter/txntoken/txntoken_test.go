@@ -341,6 +341,17 @@ func TestKeysOverHTTP(t *testing.T) {
 	if n := fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want 2", n)
 	}
+	// After an idle time the keys are read before one of them is believed.
+	serve.Store(first.JWKS())
+	c.advance(time.Hour)
+	if err := verify(second); reasonOf(err) != ReasonKeyUnknown {
+		t.Errorf("key withdrawn an hour ago: %v", err)
+	}
+	serve.Store(second.JWKS())
+	c.advance(time.Hour)
+	if err := verify(second); err != nil {
+		t.Errorf("key served again: %v", err)
+	}
 	// The edge's server fails: known keys are used until they are too old.
 	serve.Store([]byte{})
 	c.advance(23 * time.Hour)
