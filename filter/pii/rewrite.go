@@ -1,6 +1,11 @@
 package pii
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+
+	"github.com/memgate/memgate/filter/jsonstream"
+)
 
 // Errors of a [Rewriter]. After one, nothing more comes out of it until it is
 // reset, and what came out before is not a whole body.
@@ -27,44 +32,231 @@ type Config struct {
 	Policy Policy
 	// HashKey is the key of the action [Hash].
 	HashKey []byte
-	// MaxDepth is how deep JSON may be nested. Zero means [DefaultMaxDepth]; at most
-	// 1024 is possible.
+	// MaxDepth is how deep JSON may be nested: at most [jsonstream.MaxDepth].
+	// Zero stands for [DefaultMaxDepth].
 	MaxDepth int
-	// Fields are limits of single members. They do not apply to text.
+	// Fields are limits of single members of JSON, of each line of NDJSON, and
+	// of a form. They do not apply to text.
 	Fields []FieldLimit
-	// Lenient lets a malformed or too deep body go on as text, still searched.
-	// It is for responses, whose sender would learn nothing from a refusal.
+	// Lenient lets JSON that is malformed or too deep go on as text, which is
+	// still searched. It is for responses: a refusal would not reach whom it
+	// could teach.
 	Lenient bool
 }
 
 // DefaultMaxDepth is how deep JSON may be nested when the [Config] does not say.
 const DefaultMaxDepth = 128
 
-// Rewriter replaces the entities in a body while it passes. It is for one
-// goroutine at a time.
+// mode is how the next byte is read.
+type mode uint8
+
+const (
+	modeJSON mode = iota
+	modeText
+	modeEscapedText // text in which the escapes of JSON are decoded
+	modeForm
+)
+
+// Rewriter replaces the entities in a body while the body passes, in one pass and
+// in constant memory. All other bytes stay as they are, and what comes out does not depend on how the body is cut. It is for one goroutine at a time.
+//
+// Of JSON each string, name and integer is searched on its own, with escapes
+// decoded; a name is left context of its value. An integer with a finding
+// becomes a string.
 type Rewriter struct {
 	cfg    Config
+	search bool // an entity has an action
+	mode   mode
+	err    error
 	counts [NumEntities]uint32
+
+	lex   jsonstream.Lexer
+	limit *limiter // nil without limits
+
+	win      window // decoded text that is being searched
+	scanner  Scanner
+	findings []Finding
+	inText   bool // win has text that has not ended
+	context  int  // how much of win.buf is context for the next value
+	scalar   scalar
+	form     form
+	resume   int             // offset at which text begins behind malformed JSON
+	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
+	npend    int
+	scratch  []byte
+
+	chunk   []byte
+	chunkAt int    // offset of chunk[0] in the body
+	held    []byte // what came before chunk and did not go on yet
+	heldAt  int
+	done    int // offset behind what has gone on, or was replaced
 }
 
 // NewRewriter returns a rewriter for one body; [Rewriter.Reset] makes it ready
 // for the next.
-func NewRewriter(cfg Config) *Rewriter { return &Rewriter{cfg: cfg} }
+func NewRewriter(cfg Config) *Rewriter {
+	r := &Rewriter{cfg: cfg}
+	if r.cfg.MaxDepth <= 0 {
+		r.cfg.MaxDepth = DefaultMaxDepth
+	}
+	for _, a := range cfg.Policy.Actions {
+		r.search = r.search || a != Allow
+	}
+	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form) {
+		r.limit = newLimiter(cfg.Fields)
+	}
+	r.Reset()
+	return r
+}
 
 // Reset forgets everything of the last body, so that the rewriter can be used
-// for another under the same [Config].
-func (r *Rewriter) Reset() { r.counts = [NumEntities]uint32{} }
+// for another under the same [Config]. Its memory is kept.
+func (r *Rewriter) Reset() {
+	r.err, r.counts = nil, [NumEntities]uint32{}
+	r.win.begin(0, 0)
+	r.inText, r.context, r.scalar, r.npend = false, 0, scalar{}, 0
+	r.chunk, r.chunkAt, r.held, r.heldAt, r.done = nil, 0, r.held[:0], 0, 0
+	switch r.cfg.Format {
+	case JSON, NDJSON:
+		r.mode = modeJSON
+		r.lex.Reset(jsonstream.Options{MaxDepth: r.cfg.MaxDepth, Lines: r.cfg.Format == NDJSON, Lenient: r.cfg.Lenient})
+	case Form:
+		r.mode = modeForm
+		r.form = form{}
+	case SSE:
+		r.mode = modeEscapedText
+	default:
+		r.mode = modeText
+	}
+	if r.limit != nil {
+		r.limit.reset()
+		if r.mode == modeForm {
+			r.limit.formName()
+		}
+	}
+}
 
-// SetHashKey replaces [Config.HashKey]. It is called before the first Write.
+// SetHashKey replaces [Config.HashKey], so that one rewriter serves several
+// tenants. It is called before the first Write. The key is not copied.
 func (r *Rewriter) SetHashKey(key []byte) { r.cfg.HashKey = key }
 
-// Write reads the next piece of the body and appends to dst what can go on.
-// It keeps no reference to chunk, which must not overlap the free space of dst.
-func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) { return dst, ErrMalformed }
+// Write reads the next piece of the body and appends to dst what can go on. It
+// holds back only what could become part of an entity, or is in the middle of an
+// escape. It keeps no reference to chunk, which must not overlap dst.
+func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
+	if r.err != nil {
+		return dst, r.err
+	}
+	r.chunk = chunk
+	dst = r.read(dst)
+	if r.err != nil {
+		return dst, r.err
+	}
+	end := r.chunkAt + len(chunk)
+	dst = r.emit(dst, r.releasable(end))
+	r.hold(end)
+	return dst, nil
+}
+
+// read reads the chunk.
+func (r *Rewriter) read(dst []byte) []byte {
+	for at := r.chunkAt; r.err == nil; {
+		if r.mode == modeJSON {
+			r.lex.Feed(r.chunk[at-r.chunkAt:])
+			if dst = r.json(dst); r.mode == modeJSON {
+				break
+			}
+			at = r.resume
+			continue
+		}
+		rest := r.chunk[at-r.chunkAt:]
+		if r.cfg.Format == NDJSON {
+			if n := bytes.IndexByte(rest, '\n') + 1; n > 0 {
+				dst = r.text(dst, rest[:n], at)
+				at += n
+				dst = r.nextLine(dst, at)
+				continue
+			}
+		}
+		return r.text(dst, rest, at)
+	}
+	return dst
+}
+
+// nextLine reads on with JSON at the offset, behind a line that was not JSON.
+func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
+	dst = r.closeText(dst)
+	r.mode, r.context = modeJSON, 0
+	r.lex.NextLine(offset)
+	if r.limit != nil {
+		r.limit.reset()
+	}
+	return dst
+}
 
 // Close ends the body and appends the rest of it to dst.
-func (r *Rewriter) Close(dst []byte) ([]byte, error) { return dst, ErrMalformed }
+func (r *Rewriter) Close(dst []byte) ([]byte, error) {
+	if r.err != nil {
+		return dst, r.err
+	}
+	if r.mode == modeJSON {
+		dst = r.closeJSON(dst)
+	}
+	if r.mode != modeJSON && r.err == nil {
+		dst = r.closeText(dst)
+	}
+	if r.err == nil {
+		dst = r.emit(dst, r.chunkAt)
+	}
+	return dst, r.err
+}
 
-// Counts returns how many of each entity were found and acted on since the
+// Counts returns how many of each entity were found and not allowed since the
 // last Reset. It is valid until the next call of a method.
 func (r *Rewriter) Counts() *[NumEntities]uint32 { return &r.counts }
+
+// releasable returns up to where the body can go on, of what was read to end.
+func (r *Rewriter) releasable(end int) int {
+	switch {
+	case !r.search:
+		return end
+	case r.inText:
+		return r.win.raw(r.win.from)
+	case r.mode == modeJSON:
+		end -= len(r.lex.Pending())
+		if r.scalar.open && end-r.scalar.start <= maxScalar {
+			return r.scalar.start
+		}
+		return end
+	}
+	return end - r.npend
+}
+
+// emit appends the body up to the offset as it is.
+func (r *Rewriter) emit(dst []byte, to int) []byte {
+	if r.done < r.chunkAt && r.done < to {
+		n := min(to, r.chunkAt)
+		dst = append(dst, r.held[r.done-r.heldAt:n-r.heldAt]...)
+		r.done = n
+	}
+	if r.done < to {
+		dst = append(dst, r.chunk[r.done-r.chunkAt:to-r.chunkAt]...)
+		r.done = to
+	}
+	return dst
+}
+
+// hold keeps what has not gone on of the chunk, which ends at the offset.
+func (r *Rewriter) hold(end int) {
+	switch {
+	case r.done >= r.chunkAt:
+		r.held = append(r.held[:0], r.chunk[r.done-r.chunkAt:]...)
+		r.heldAt = r.done
+	case r.done-r.heldAt > len(r.held)/2:
+		r.held = append(r.held[:copy(r.held, r.held[r.done-r.heldAt:])], r.chunk...)
+		r.heldAt = r.done
+	default:
+		r.held = append(r.held, r.chunk...)
+	}
+	r.chunk, r.chunkAt = nil, end
+}

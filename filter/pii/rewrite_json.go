@@ -1,0 +1,265 @@
+package pii
+
+import "github.com/memgate/memgate/filter/jsonstream"
+
+// Lengths of a number or literal, in bytes.
+const (
+	// minNumber is the length of the shortest integer that could be found.
+	minNumber = 7
+	// maxScalar is how long a number can be that is searched. The lenient way
+	// of reading goes back by as much when a scalar turns out to be text.
+	maxScalar = 128
+)
+
+// scalar is the number or literal that was read last.
+type scalar struct {
+	start int
+	// open means that it is held back: as a number that has not ended, or as
+	// what may be the beginning of text.
+	open bool
+	// number means that it is an integer so far, which is in the window.
+	number bool
+}
+
+// contextEnd stands between a name and its value in the left context of the value.
+const contextEnd = ": "
+
+// json reads what the lexer was fed.
+func (r *Rewriter) json(dst []byte) []byte {
+	for {
+		k := r.lex.Next()
+		if r.limit != nil {
+			if n, err := r.limit.event(k, &r.lex); err != nil {
+				return r.exceeded(dst, k, n, err)
+			}
+		}
+		switch k {
+		case jsonstream.More:
+			if r.inText {
+				dst = r.scan(dst, false)
+			}
+			return dst
+		case jsonstream.Failed:
+			return r.failed(dst)
+		}
+		if r.search {
+			if dst = r.event(dst, k); r.err != nil {
+				return dst
+			}
+		}
+	}
+}
+
+// closeJSON ends the input of the lexer.
+func (r *Rewriter) closeJSON(dst []byte) []byte {
+	for {
+		k := r.lex.Finish()
+		if r.limit != nil {
+			if _, err := r.limit.event(k, &r.lex); err != nil {
+				r.err = err
+				return dst
+			}
+		}
+		switch k {
+		case jsonstream.End:
+			return dst
+		case jsonstream.Failed:
+			return r.failed(dst)
+		}
+		if r.search {
+			if dst = r.event(dst, k); r.err != nil {
+				return dst
+			}
+		}
+	}
+}
+
+// event searches what an event of the lexer has.
+func (r *Rewriter) event(dst []byte, k jsonstream.Kind) []byte {
+	if k != jsonstream.Number {
+		r.scalar.open = false
+	}
+	switch k {
+	case jsonstream.Key:
+		return r.key(dst)
+	case jsonstream.String:
+		return r.string(dst, r.context)
+	case jsonstream.Number:
+		return r.number(dst)
+	case jsonstream.Literal:
+		start, _ := r.lex.Span()
+		r.scalar = scalar{start: start, open: r.cfg.Lenient}
+	case jsonstream.ObjectEnd, jsonstream.ArrayEnd, jsonstream.Line:
+		r.context = 0
+	}
+	return dst
+}
+
+// string searches a part of a string behind that much of context.
+func (r *Rewriter) string(dst []byte, context int) []byte {
+	text := r.lex.Text()
+	if r.lex.First() {
+		start, _ := r.lex.Span()
+		r.begin(context, start)
+	}
+	if len(text) > 0 {
+		if r.lex.Escaped() {
+			start, end := r.lex.Span()
+			dst = r.escape(dst, text, end-start)
+		} else {
+			dst = r.plain(dst, text)
+		}
+	}
+	if r.lex.Last() {
+		dst = r.finish(dst)
+	}
+	return dst
+}
+
+// key searches a part of a name. When it has ended, it is context of the values
+// that follow, as much of it as the scanner looks at.
+func (r *Rewriter) key(dst []byte) []byte {
+	dst = r.string(dst, 0)
+	if r.lex.Last() {
+		r.keepContext()
+	}
+	return dst
+}
+
+// keepContext makes the text that has just ended the context of the next.
+func (r *Rewriter) keepContext() {
+	buf := r.win.buf
+	if n := Context - len(contextEnd); len(buf) > n {
+		buf = buf[:copy(buf, buf[len(buf)-n:])]
+	}
+	r.win.buf = append(buf, contextEnd...)
+	r.context = len(r.win.buf)
+}
+
+// number searches an integer. Other numbers, and those too long to be anything,
+// are left alone.
+func (r *Rewriter) number(dst []byte) []byte {
+	text := r.lex.Text()
+	if r.lex.First() {
+		start, _ := r.lex.Span()
+		r.scalar = scalar{start: start, open: true, number: true}
+		r.win.begin(r.context, start)
+	}
+	s := &r.scalar
+	if s.number {
+		s.number = len(r.win.buf)-r.context+len(text) <= maxScalar && digits(text)
+		if s.number {
+			r.win.plain(text)
+		} else {
+			s.open = r.cfg.Lenient
+		}
+	}
+	if !r.lex.Last() {
+		return dst
+	}
+	if s.number && len(r.win.buf)-r.context >= minNumber {
+		r.scanner.Reset()
+		r.findings, _ = r.scanner.Scan(r.findings[:0], r.win.buf, r.win.from, true)
+		if r.acts() {
+			dst = append(r.emit(dst, s.start), '"')
+			dst = r.apply(dst, r.win.buf)
+			if r.err != nil {
+				return dst
+			}
+			dst = append(r.emit(dst, r.win.end), '"')
+			s.open = false
+		}
+	}
+	s.open = s.open && r.cfg.Lenient
+	return dst
+}
+
+func digits(text []byte) bool {
+	for _, c := range text {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return true
+}
+
+// acts reports whether something is done with any of the findings.
+func (r *Rewriter) acts() bool {
+	for i := range r.findings {
+		if r.cfg.Policy.Actions[r.findings[i].Entity] != Allow {
+			return true
+		}
+	}
+	return false
+}
+
+// exceeded refuses the body at an event of which the first n bytes are within all
+// limits. What is blocked in front of that is found first, as it would have been if
+// the body had come in smaller pieces.
+func (r *Rewriter) exceeded(dst []byte, k jsonstream.Kind, n int, err error) []byte {
+	if r.search && (k == jsonstream.String || k == jsonstream.Key) {
+		if r.lex.First() {
+			start, _ := r.lex.Span()
+			context := r.context
+			if k == jsonstream.Key {
+				context = 0
+			}
+			r.begin(context, start)
+		}
+		if !r.lex.Escaped() && n > 0 {
+			dst = r.plain(dst, r.lex.Text()[:n])
+		}
+	}
+	if r.inText && r.err == nil {
+		dst = r.scan(dst, false)
+	}
+	if r.err == nil {
+		r.err = err
+	}
+	return dst
+}
+
+// failed deals with JSON that cannot be read on.
+func (r *Rewriter) failed(dst []byte) []byte {
+	if !r.cfg.Lenient {
+		if r.inText {
+			dst = r.scan(dst, false)
+		}
+		if r.err == nil {
+			r.err = ErrMalformed
+			if r.lex.Err() == jsonstream.ErrDepth {
+				r.err = ErrTooDeep
+			}
+		}
+		return dst
+	}
+	// What was a string goes on as text, and so does a scalar, as it may have
+	// been the beginning of "4111 1111 1111 1111". All else begins here.
+	offset := r.lex.Offset()
+	r.mode = modeEscapedText
+	if r.search && !r.inText {
+		if r.scalar.open && offset-r.scalar.start <= maxScalar {
+			r.begin(0, r.scalar.start)
+			dst = r.between(dst, r.scalar.start, offset)
+		} else {
+			r.begin(0, offset)
+		}
+	}
+	r.scalar.open = false
+	pending := r.lex.Pending()
+	r.resume = offset + len(pending)
+	return r.text(dst, pending, offset)
+}
+
+// between takes bytes of the body that were read before as plain text.
+func (r *Rewriter) between(dst []byte, start, end int) []byte {
+	if start < r.chunkAt {
+		n := min(end, r.chunkAt)
+		dst = r.plain(dst, r.held[start-r.heldAt:n-r.heldAt])
+		start = n
+	}
+	if start < end && r.err == nil {
+		dst = r.plain(dst, r.chunk[start-r.chunkAt:end-r.chunkAt])
+	}
+	return dst
+}
