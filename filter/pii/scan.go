@@ -7,6 +7,27 @@ const Context = 64
 // MaxHold bounds what Scanner.Scan holds back, in bytes.
 const MaxHold = 4096
 
+// maxLookBack is how far left of its trigger a value can begin, and one more byte
+// to tell that it does not: an e-mail address's local part.
+const maxLookBack = maxLocal + 1
+
+// verdict is what a detector says of a place in the text.
+type verdict uint8
+
+const (
+	none  verdict = iota // nothing here
+	found                // a value
+	more                 // not to be told before more of the text is there
+)
+
+// candidate is what a detector reports: a value, when found; when more is needed,
+// only the start is set, to the first byte that the value may have.
+type candidate struct {
+	entity     Entity
+	start, end int
+	score      float32
+}
+
 // Scan appends what is found in text to dst, in the order of the text.
 func Scan(dst []Finding, text []byte) []Finding {
 	var s Scanner
@@ -16,7 +37,12 @@ func Scan(dst []Finding, text []byte) []Finding {
 
 // Scanner finds values in a text that arrives in pieces. The zero value is ready
 // for a text; Reset makes it ready for the next. It does not allocate.
-type Scanner struct{}
+type Scanner struct {
+	open openValue
+	// wait is how many bytes from on must be there before it is worth looking
+	// again, so that a long hold is not looked at for every byte that arrives.
+	wait int
+}
 
 // Reset forgets the text so far.
 func (s *Scanner) Reset() { *s = Scanner{} }
@@ -35,5 +61,145 @@ func (s *Scanner) Reset() { *s = Scanner{} }
 // begins at from of its call; the last has no More and may be empty. A call that adds
 // nothing to an open value reports nothing of it.
 func (s *Scanner) Scan(dst []Finding, buf []byte, from int, final bool) (findings []Finding, safe int) {
-	return dst, len(buf)
+	if !final && len(buf)-from < s.wait {
+		return dst, from
+	}
+	s.wait = 0
+	if s.open.growth != closed {
+		end, done := s.open.extend(buf, from, final)
+		if end > from || done {
+			dst = append(dst, Finding{Entity: s.open.entity(), Start: from, End: end, Score: 1, More: !done, Continued: true})
+		}
+		if !done {
+			return dst, end
+		}
+		s.open = openValue{}
+		from = end
+	}
+	first := len(dst)
+	i := from
+	safe = len(buf)
+loop:
+	for {
+		i = nextTrigger(buf, i)
+		if i == len(buf) {
+			break
+		}
+		c, v := detect(buf, i, final)
+		switch v {
+		case none:
+			i++
+			if c.end > i {
+				i = c.end
+			}
+		case found:
+			dst = add(dst, first, c, from)
+			i++
+			if c.entity.secret() && c.end > i {
+				if g := growthOf(c); g != closed {
+					s.open.begin(g, buf, c)
+					end, done := s.open.extend(buf, c.end, final)
+					f := &dst[len(dst)-1]
+					if f.End == c.end {
+						f.End = end
+						f.More = !done
+					}
+					if !done {
+						return dst, end
+					}
+					s.open = openValue{}
+					c.end = end
+				}
+				i = c.end
+			}
+		case more:
+			safe = c.start
+			break loop
+		}
+	}
+	if final {
+		return dst, len(buf)
+	}
+	safe = max(from, min(safe, lookBack(buf, i)))
+	for k := len(dst); k > first && dst[k-1].End > safe; k-- {
+		safe = min(safe, dst[k-1].Start)
+		dst = dst[:k-1]
+	}
+	if hold := len(buf) - safe; hold >= 64 {
+		s.wait = min(hold+hold/4, MaxHold)
+	}
+	return dst, safe
 }
+
+// detect asks the detectors whose trigger is at b[i].
+func detect(b []byte, i int, final bool) (candidate, verdict) {
+	switch trigger[b[i]] {
+	case trDigit:
+		return detectNumber(b, i, final)
+	case trAt:
+		return detectEmail(b, i, final)
+	case trColon:
+		return detectIPv6(b, i, final)
+	case trUnderscore:
+		return detectUnderscore(b, i, final)
+	case trHyphen:
+		return detectHyphen(b, i, final)
+	case trUpperA:
+		return detectAWS(b, i, final)
+	default:
+		return detectJWT(b, i, final)
+	}
+}
+
+// lookBack returns where the earliest value can begin whose trigger is at p or later.
+func lookBack(b []byte, p int) int {
+	s := p
+	for s > 0 && p-s < maxLookBack {
+		c := b[s-1]
+		if kind[c]&isLocal == 0 && (c < 0x80 || c > lastLatinLead || c == 0xC0) {
+			break
+		}
+		s--
+	}
+	if s > 0 && b[s-1] == '(' {
+		s--
+		if s > 0 && b[s-1] == '+' {
+			s--
+		}
+	}
+	return s
+}
+
+// add puts c into dst[first:] unless something there that overlaps it is better.
+// What c replaces and what began before c becomes part of it, so that nothing that
+// was recognized stays behind in part, and so that a cut inside cannot bring back
+// what lost.
+func add(dst []Finding, first int, c candidate, from int) []Finding {
+	if c.start < from {
+		return dst
+	}
+	k := len(dst)
+	start := c.start
+	for k > first && dst[k-1].End > c.start {
+		f := &dst[k-1]
+		if f.Entity.secret() || !better(c, *f) {
+			return dst
+		}
+		start = min(start, f.Start)
+		k--
+	}
+	return append(dst[:k], Finding{Entity: c.entity, Start: start, End: c.end, Score: c.score})
+}
+
+// better says whether c takes the place of f, which was found before: by score, then
+// by length.
+func better(c candidate, f Finding) bool {
+	if c.score != f.Score {
+		return c.score > f.Score
+	}
+	return c.end-c.start > f.End-f.Start
+}
+
+// secret says whether e is a credential. A value that is recognized as one is never
+// given up for another.
+func (e Entity) secret() bool { return e >= AWSAccessKey }

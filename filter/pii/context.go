@@ -1,0 +1,88 @@
+package pii
+
+// maxContext is how many bytes left of a value are searched for words that speak for
+// or against it.
+const maxContext = 48
+
+// adjust raises or lowers a score by the nearest word on the left of b[start] that
+// says something about the entity.
+func adjust(b []byte, start int, e Entity, score float32) float32 {
+	edge := max(start-maxContext, 0)
+	end := start
+	for end > edge {
+		if !wordByte(b[end-1]) {
+			end--
+			continue
+		}
+		s := end - 1
+		for s > edge && wordByte(b[s-1]) && !(kind[b[s]]&isUpper != 0 && kind[b[s-1]]&isLower != 0) {
+			s--
+		}
+		if s == edge && s > 0 && wordByte(b[s-1]) {
+			break // cut off
+		}
+		switch speaks(b[s:end], e) {
+		case 1:
+			return min(score+0.35, max(score, 0.94))
+		case -1:
+			if e == IPAddress {
+				return max(score-0.35, 0)
+			}
+			return max(score-0.25, 0)
+		}
+		end = s
+	}
+	return score
+}
+
+func wordByte(c byte) bool { return kind[c]&isLetter != 0 || c >= 0x80 }
+
+// speaks says whether the word w speaks for the entity (1), against it (-1), or not
+// about it.
+func speaks(w []byte, e Entity) int {
+	const longest = 16
+	if len(w) < 2 || len(w) > longest {
+		return 0
+	}
+	var l [longest]byte
+	for k, c := range w {
+		l[k] = lower(c)
+	}
+	switch s := string(l[:len(w)]); s {
+	case "phone", "phones", "telephone", "tel", "telefon", "teléfono", "telefono", "téléphone", "tél", "fone", "fon",
+		"mobile", "mobil", "móvil", "movil", "celular", "portable", "handy", "cell", "cellphone", "fax",
+		"call", "calls", "called", "calling", "dial", "ring", "sms", "whatsapp", "hotline", "landline", "voicemail",
+		"contact", "reach", "callback", "msisdn", "rufnummer", "电话", "手机", "電話", "携帯", "전화", "телефон":
+		return is(e == PhoneNumber)
+	case "text":
+		return is(e == PhoneNumber)
+	case "ssn", "ssns", "social", "security", "ss", "tin", "taxpayer", "itin":
+		return is(e == USSSN)
+	case "card", "cards", "credit", "debit", "visa", "mastercard", "amex", "discover", "maestro", "jcb", "diners", "pan", "cc",
+		"creditcard", "payment", "tarjeta", "karte", "kreditkarte", "carte", "cartão":
+		return is(e == CreditCard)
+	case "ip", "ips", "ipv", "ipaddress", "address", "host", "hosts", "server", "gateway", "subnet", "dns", "ping", "addr", "client",
+		"router", "localhost", "remote", "network":
+		return is(e == IPAddress)
+	case "iban", "account", "konto", "bank", "swift", "bic":
+		return is(e == IBANCode)
+	case "version", "versions", "release", "build", "firmware", "ver", "section", "chapter", "upgrade", "upgraded", "oid",
+		"clause", "paragraph":
+		if e == IPAddress {
+			return -1
+		}
+	case "order", "orders", "invoice", "ticket", "tracking", "sku", "isbn", "serial", "part", "case", "reference", "ref",
+		"transaction", "product", "item", "model", "id", "uuid", "hash", "commit", "timestamp", "doi", "issn", "ean", "upc":
+		if e == PhoneNumber || e == USSSN || e == CreditCard {
+			return -1
+		}
+	}
+	return 0
+}
+
+func is(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

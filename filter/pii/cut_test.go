@@ -1,0 +1,134 @@
+package pii
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// stream feeds text to s in pieces that end at the cuts, as the rewriter does: it
+// keeps Context bytes of what was released and moves what is held to the front. It
+// merges the parts of open values and checks what Scan promises.
+func stream(t testing.TB, s *Scanner, text []byte, cuts []int) []Finding {
+	t.Helper()
+	s.Reset()
+	var all []Finding
+	var buf []byte
+	base, from, fed := 0, 0, 0 // base is buf[0]'s place in the text
+	open := false
+	cuts = append(cuts, len(text))
+	for k, cut := range cuts {
+		final := k == len(cuts)-1
+		buf = append(buf, text[fed:cut]...)
+		fed = cut
+		fs, safe := s.Scan(nil, buf, from, final)
+		if safe < from || safe > len(buf) || final && safe != len(buf) || len(buf)-safe > MaxHold {
+			t.Fatalf("safe %d with from %d, %d bytes, final %v", safe, from, len(buf), final)
+		}
+		last := from
+		for _, f := range fs {
+			if f.Start < last || f.End < f.Start || f.End > safe || f.Continued != open || f.Continued && f.Start != from || f.Score < Threshold || f.Score > 1 {
+				t.Fatalf("finding %+v, from %d, safe %d, open %v", f, from, safe, open)
+			}
+			last = f.End
+			open = f.More
+			f.Start += base
+			f.End += base
+			if f.Continued {
+				all[len(all)-1].End = f.End
+			} else {
+				f.More = false
+				all = append(all, f)
+			}
+		}
+		drop := max(0, safe-Context)
+		base += drop
+		buf = slices.Clone(buf[drop:])
+		from = safe - drop
+	}
+	if open {
+		t.Fatal("a value is open at the end")
+	}
+	return all
+}
+
+func same(a, b []Finding) bool { return slices.Equal(a, b) }
+
+// samples are texts with everything that the detectors look for.
+func samples() []string {
+	all := []string{
+		"call (415) 555-0132 or +44 (0)20 7946 0958, 01 23 45 67 89, ssn 123-45-6789, 415-555-0132x12. Mail joe.bloggs+x@mail.example.com.",
+		"card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, ip 192.0.2.1, 2001:db8::1, ::ffff:192.0.2.1 at 2026-11-22T08:09:16Z",
+		"请联系zhang@example.com谢谢 josé@müller.de, 电话13812345678 " + strings.Repeat("b", 70) + "@example.com",
+		"(415) 555-0132@example.com 4111111111111111@example.com +(1) 415-555-0132 415\u00a0555\u20110132 a@b@c.de",
+		"550e8400-e29b-41d4-a716-446655440000 1.2.3.4.5 std::b 12:30:45 1234567890123456789012345 0.4111111111111111",
+	}
+	for _, s := range secrets {
+		if len(s.value) < 1500 {
+			all = append(all, "a "+s.value+" b", s.value+"."+s.value)
+		}
+	}
+	return all
+}
+
+func TestCutAtEveryByte(t *testing.T) {
+	var s Scanner
+	for _, text := range samples() {
+		want := Scan(nil, []byte(text))
+		for cut := range len(text) + 1 {
+			if got := stream(t, &s, []byte(text), []int{cut}); !same(got, want) {
+				t.Fatalf("%q cut at %d\n got %+v\nwant %+v", text, cut, got, want)
+			}
+		}
+	}
+}
+
+func TestByteByByte(t *testing.T) {
+	var s Scanner
+	texts := samples()
+	for _, x := range secrets {
+		texts = append(texts, "a "+x.value+" b", x.value)
+	}
+	for _, text := range texts {
+		want := Scan(nil, []byte(text))
+		for _, step := range []int{1, 2, 3, 7, 64, 1000} {
+			var cuts []int
+			for c := step; c < len(text); c += step {
+				cuts = append(cuts, c)
+			}
+			if got := stream(t, &s, []byte(text), cuts); !same(got, want) {
+				t.Fatalf("%q by %d\n got %+v\nwant %+v", text, step, got, want)
+			}
+		}
+	}
+}
+
+func FuzzScanner(f *testing.F) {
+	for _, text := range samples() {
+		f.Add([]byte(text), uint64(0x123456789abcdef))
+	}
+	for _, text := range []string{"@@@@", "1111 1111 1111 1111 1111", "a.a.a.a@a.a", "eyJeyJ", "sk-sk-", "-----BEGIN PRIVATE KEY-----\n\n", "+(1)(2)(3", "::1::", "1:1:1:1:1:1:1:1:1"} {
+		f.Add([]byte(text), uint64(7))
+	}
+	var s Scanner
+	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
+		if len(text) > 1<<14 {
+			return
+		}
+		want := Scan(nil, text)
+		for round := range 3 {
+			var cuts []int
+			for at := 0; ; {
+				seed = seed*6364136223846793005 + 1442695040888963407
+				at += 1 + int(seed>>33)%(3<<(3*round))
+				if at >= len(text) {
+					break
+				}
+				cuts = append(cuts, at)
+			}
+			if got := stream(t, &s, text, cuts); !same(got, want) {
+				t.Fatalf("cuts %v\n got %+v\nwant %+v", cuts, got, want)
+			}
+		}
+	})
+}
