@@ -58,7 +58,8 @@ const (
 )
 
 // Rewriter replaces the entities in a body while the body passes, in one pass and
-// in constant memory. All other bytes stay as they are, and what comes out does not depend on how the body is cut. It is for one goroutine at a time.
+// in constant memory. All other bytes stay as they are, and what comes out does not
+// depend on how the body is cut. It is for one goroutine at a time.
 //
 // Of JSON each string, name and integer is searched on its own, with escapes
 // decoded; a name is left context of its value. An integer with a finding
@@ -84,6 +85,8 @@ type Rewriter struct {
 	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
 	npend    int
 	scratch  []byte
+	value    []byte // what has come of a value that comes in parts
+	long     bool   // it is longer than MaxHold
 
 	chunk   []byte
 	chunkAt int    // offset of chunk[0] in the body

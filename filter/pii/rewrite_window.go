@@ -191,6 +191,7 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 		}
 		if !f.Continued {
 			r.counts[f.Entity]++
+			r.value, r.long = r.value[:0], false
 		}
 		if action == Block {
 			r.err = &BlockedError{f.Entity}
@@ -210,19 +211,32 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 			end = w.segs[seg+1].raw
 		}
 		dst = r.emit(dst, start)
-		if !f.Continued {
-			dst = r.replace(dst, *f, text[f.Start:f.End])
+		value := text[f.Start:f.End]
+		if f.More || f.Continued {
+			r.gather(value)
+			value = r.value
+		}
+		if !f.More {
+			dst = r.replace(dst, *f, value)
 		}
 		r.done = max(r.done, end)
 	}
 	return dst
 }
 
-// replace appends what stands for a value. A value that is too long to be held
-// back may be known in part only, and is not hashed or masked.
+// gather keeps a part of a value that comes in parts. Where it is cut depends on the
+// pieces that the body comes in, so that it is replaced at its end, as a whole.
+func (r *Rewriter) gather(part []byte) {
+	if r.long = r.long || len(r.value)+len(part) > MaxHold; !r.long {
+		r.value = append(r.value, part...)
+	}
+}
+
+// replace appends what stands for a value. One that is too long to be kept is not
+// masked or hashed but redacted.
 func (r *Rewriter) replace(dst []byte, f Finding, value []byte) []byte {
 	at := len(dst)
-	if f.More || len(value) > MaxHold {
+	if r.long || len(value) > MaxHold {
 		dst = append(dst, '[')
 		dst = append(dst, f.Entity.String()...)
 		dst = append(dst, ']')
