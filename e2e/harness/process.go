@@ -16,7 +16,7 @@ import (
 
 const (
 	// startTime is how long a process may take until it is ready.
-	startTime = 30 * time.Second
+	startTime = 120 * time.Second
 	// stopTime is how long it may take to end after SIGTERM.
 	stopTime = 10 * time.Second
 	// logTail is how much of a log is shown after a failure, in bytes.

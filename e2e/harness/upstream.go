@@ -16,22 +16,26 @@ type Received struct {
 	Body          string
 }
 
+// AnswerHeader is the request header that names the answer of the [Upstream],
+// so that tests that share one can run side by side.
+const AnswerHeader = "X-Test-Answer"
+
 // Upstream stands for the protected service. It keeps each request by its
-// x-request-id and answers as the suite says.
+// x-request-id and answers as the test says.
 type Upstream struct {
 	Addr string // host:port
 
 	mu       sync.Mutex
 	received map[string]*Received
-	answer   http.HandlerFunc
+	answers  map[string]http.HandlerFunc
 }
 
-// StartUpstream runs until the test ends. Until [Upstream.Answer] says otherwise it
-// answers 200 with {"ok":true}.
+// StartUpstream runs until the test ends. Without [Upstream.Answer] it answers
+// 200 with {"ok":true}.
 func StartUpstream(t T) *Upstream {
 	t.Helper()
-	u := &Upstream{received: make(map[string]*Received)}
-	u.Answer(func(w http.ResponseWriter, _ *http.Request) {
+	u := &Upstream{received: make(map[string]*Received), answers: make(map[string]http.HandlerFunc)}
+	u.Answer("", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"ok":true}`)
 	})
@@ -41,11 +45,12 @@ func StartUpstream(t T) *Upstream {
 	return u
 }
 
-// Answer replaces how the upstream answers. The request's body was read before.
-func (u *Upstream) Answer(h http.HandlerFunc) {
+// Answer says how the upstream answers requests whose [AnswerHeader] is name,
+// and with "" those without one. The request's body was read before.
+func (u *Upstream) Answer(name string, h http.HandlerFunc) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.answer = h
+	u.answers[name] = h
 }
 
 // Received returns the request with an id, or nil if it never came.
@@ -66,7 +71,11 @@ func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 		Method: r.Method, Path: r.RequestURI, Header: r.Header.Clone(), Trailer: r.Trailer.Clone(),
 		ContentLength: r.ContentLength, Body: string(body),
 	}
-	answer := u.answer
+	answer := u.answers[r.Header.Get(AnswerHeader)]
 	u.mu.Unlock()
+	if answer == nil {
+		http.Error(w, "no such answer", http.StatusNotImplemented)
+		return
+	}
 	answer(w, r)
 }

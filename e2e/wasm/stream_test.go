@@ -1,0 +1,311 @@
+package wasm
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/memgate/memgate/e2e/harness"
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/wasm/inspect/cases"
+)
+
+const (
+	body      = `{"content":"to ann@example.com"}`
+	rewritten = `{"content":"to [EMAIL_ADDRESS]"}`
+)
+
+// fresh returns a policy that no VM has seen.
+func fresh(t *testing.T) *content.Policy {
+	t.Helper()
+	p := cases.Policy()
+	p.Headers.Set = slices.Clone(p.Headers.Set)
+	p.CORS.ExposeHeaders = []string{"x-" + strings.ToLower(strings.NewReplacer("/", "-", " ", "-", "'", "").Replace(t.Name()))}
+	return p
+}
+
+func post(digest string) harness.Request {
+	return harness.Request{Method: http.MethodPost, Body: body, Header: map[string]string{
+		"Content-Type": "application/json", "Origin": cases.Origin, harness.PolicyHeader: digest,
+	}}
+}
+
+// Without a decision of the authz service nothing passes, whatever else is there.
+func TestNoDecision(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	for name, metadata := range map[string]string{
+		"no metadata": "none", "a denial": "decision=deny", "no decision": "decision=", "no policy": "content=",
+		"a digest that is none": "content=../../healthz", "a key that is none": "hash_key=*",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := post(digest)
+			r.Header[harness.MetadataHeader] = metadata
+			got := harness.Do(t, edge.URL, r)
+			if edge.Upstream.Received(got.ID) != nil {
+				t.Error("the upstream got the request")
+			}
+			if got.Status != 503 || !strings.Contains(got.Body, problem.NotAuthorized.Type()) {
+				t.Errorf("the client got %d %s", got.Status, got.Body)
+			}
+			if got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("headers %v", got.Header)
+			}
+			checkLog(t, got.ID, problem.NotAuthorized.Slug, "")
+		})
+	}
+}
+
+func TestPolicyUnavailable(t *testing.T) {
+	wire := fresh(t).AppendBinary(nil)
+	digest := content.Digest(wire)
+	garbage := []byte("no policy")
+	edge.Policies.Serve(content.Digest(garbage), garbage)
+	unavailable := func(name, digest string) {
+		t.Run(name, func(t *testing.T) {
+			got := harness.Do(t, edge.URL, post(digest))
+			if edge.Upstream.Received(got.ID) != nil {
+				t.Error("the upstream got the request")
+			}
+			checkNoCORS(t, got, problem.ContentPolicyUnavailable)
+			checkLog(t, got.ID, problem.ContentPolicyUnavailable.Slug, "")
+		})
+	}
+	unavailable("unknown to memgate", digest)
+	edge.Policies.Serve(digest, wire[:len(wire)-1])
+	unavailable("with another digest", digest)
+	unavailable("not a policy", content.Digest(garbage))
+	edge.Policies.Serve(digest, wire)
+	edge.Policies.Delay(digest, 1500*time.Millisecond)
+	unavailable("too late", digest)
+
+	// A failure is not remembered.
+	edge.Policies.Delay(digest, 0)
+	if got := harness.Do(t, edge.URL, post(digest)); got.Status != 200 {
+		t.Errorf("after all of that: %d %s", got.Status, got.Body)
+	}
+}
+
+func checkNoCORS(t *testing.T, got *harness.Response, want problem.Problem) {
+	t.Helper()
+	if got.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("an origin is allowed though no policy is known")
+	}
+	checkProblem(t, got, want)
+}
+
+// While the policy is on its way, parts of the request arrive, or all of it.
+func TestPolicyArrivesLate(t *testing.T) {
+	for name, change := range map[string]func(*harness.Request){
+		"whole body":    func(*harness.Request) {},
+		"pieces":        func(r *harness.Request) { r.Pieces = []string{body[:5], body[5:20], body[20:]} },
+		"trailers":      func(r *harness.Request) { r.HTTP2, r.Trailer = true, map[string]string{"X-T": "1"} },
+		"empty chunked": func(r *harness.Request) { r.Body, r.Pieces = "", []string{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			digest := edge.Policies.Add(t, fresh(t))
+			edge.Policies.Delay(digest, 300*time.Millisecond)
+			r := post(digest)
+			change(&r)
+			got := harness.Do(t, edge.URL, r)
+			received := edge.Upstream.Received(got.ID)
+			want := rewritten
+			if r.Body == "" {
+				want = ""
+			}
+			if got.Status != 200 || received == nil || received.Body != want {
+				t.Errorf("%d %s, upstream %+v", got.Status, got.Body, received)
+			}
+		})
+	}
+	t.Run("no body", func(t *testing.T) {
+		digest := edge.Policies.Add(t, fresh(t))
+		edge.Policies.Delay(digest, 200*time.Millisecond)
+		got := harness.Do(t, edge.URL, harness.Request{Header: map[string]string{harness.PolicyHeader: digest}})
+		if got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	})
+	t.Run("a body of 400 KiB", func(t *testing.T) {
+		p := fresh(t)
+		p.Request.MaxBytes, p.Request.Fields = 1<<20, nil
+		digest := edge.Policies.Add(t, p)
+		edge.Policies.Delay(digest, 300*time.Millisecond)
+		r := post(digest)
+		r.Body = `["` + strings.Repeat("word ", 80<<10) + `ann@example.com"]`
+		got := harness.Do(t, edge.URL, r)
+		received := edge.Upstream.Received(got.ID)
+		if want := strings.Replace(r.Body, "ann@example.com", "[EMAIL_ADDRESS]", 1); got.Status != 200 || received == nil || received.Body != want {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	})
+}
+
+// Each VM asks once.
+func TestPolicyIsKept(t *testing.T) {
+	digest := edge.Policies.Add(t, fresh(t))
+	harness.Do(t, edge.URL, post(digest))
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 10 {
+				if got := harness.Do(t, edge.URL, post(digest)); got.Status != 200 {
+					t.Errorf("%d %s", got.Status, got.Body)
+				}
+			}
+		})
+	}
+	group.Wait()
+	// Requests that were already waiting in the second VM asked too.
+	if n := edge.Policies.Gets(digest); n < 1 || n > 9 {
+		t.Errorf("the policy was asked for %d times", n)
+	}
+}
+
+// Trailers come after the check of everything else: they do not go on.
+func TestTrailers(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	r := post(digest)
+	r.HTTP2, r.Trailer = true, map[string]string{"X-Memgate-Tenant": "other"}
+	got := harness.Do(t, edge.URL, r)
+	received := edge.Upstream.Received(got.ID)
+	if got.Status != 200 || received == nil || received.Body != rewritten || len(received.Trailer) != 0 {
+		t.Errorf("%d %s, upstream %+v", got.Status, got.Body, received)
+	}
+	r.Body = `{"content":`
+	if got = harness.Do(t, edge.URL, r); got.Status != 400 {
+		t.Errorf("malformed body with trailers: %d %s", got.Status, got.Body)
+	}
+}
+
+// What HEAD tells of a representation must not tell of the one before rewriting.
+func TestHead(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	edge.Upstream.Answer("head", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "31")
+		w.Header().Set("ETag", `"1"`)
+	})
+	got := harness.Do(t, edge.URL, harness.Request{Method: http.MethodHead, Header: map[string]string{
+		harness.PolicyHeader: digest, harness.AnswerHeader: "head", "Origin": cases.Origin,
+	}})
+	checkHeaders(t, got)
+	if got.Status != 200 || got.Length != -1 || got.Header.Get("ETag") != "" {
+		t.Errorf("%d, length %d, etag %q", got.Status, got.Length, got.Header.Get("ETag"))
+	}
+}
+
+// An event reaches the client before the next one is made.
+func TestStreamIsNotHeld(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	seen := make(chan struct{})
+	edge.Upstream.Answer("events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		control := http.NewResponseController(w)
+		for i := range 3 {
+			fmt.Fprintf(w, "data: {\"n\":%d,\"to\":\"ann@example.com\"}\n\n", i)
+			_ = control.Flush()
+			select {
+			case <-seen:
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+	request, err := http.NewRequest(http.MethodGet, edge.URL+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(harness.PolicyHeader, digest)
+	request.Header.Set(harness.AnswerHeader, "events")
+	response, err := (&http.Client{Timeout: 20 * time.Second}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for i := range 3 {
+		if !lines.Scan() {
+			t.Fatalf("event %d never came: %v", i, lines.Err())
+		}
+		if want := fmt.Sprintf(`data: {"n":%d,"to":"[EMAIL_ADDRESS]"}`, i); lines.Text() != want {
+			t.Errorf("event %q, want %q", lines.Text(), want)
+		}
+		lines.Scan() // the empty line
+		select {
+		case seen <- struct{}{}:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the upstream gave up")
+		}
+	}
+}
+
+// What Envoy answers itself, after the filter has seen the request, is decorated
+// like any response and not inspected.
+func TestUpstreamFails(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	edge.Upstream.Answer("hang up", func(w http.ResponseWriter, _ *http.Request) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = connection.Close()
+	})
+	r := post(digest)
+	r.Header[harness.AnswerHeader] = "hang up"
+	got := harness.Do(t, edge.URL, r)
+	checkHeaders(t, got)
+	checkProblem(t, got, problem.Unavailable)
+	checkLog(t, got.ID, "", "EMAIL_ADDRESS=1")
+}
+
+func TestHashKey(t *testing.T) {
+	p := fresh(t)
+	p.Request.PII.Actions[pii.EmailAddress] = pii.Hash
+	digest := edge.Policies.Add(t, p)
+	r := post(digest)
+	got := harness.Do(t, edge.URL, r)
+	if got.Status != 503 || edge.Upstream.Received(got.ID) != nil {
+		t.Errorf("without a key: %d %s", got.Status, got.Body)
+	}
+	hashed := make(map[string]string)
+	for range 2 {
+		for _, key := range []string{"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE", "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI"} {
+			r.Header[harness.MetadataHeader] = "hash_key=" + key
+			got := harness.Do(t, edge.URL, r)
+			received := edge.Upstream.Received(got.ID)
+			if got.Status != 200 || received == nil || strings.Contains(received.Body, "ann@example.com") {
+				t.Fatalf("%d %s, upstream %+v", got.Status, got.Body, received)
+			}
+			if before := hashed[key]; before != "" && before != received.Body {
+				t.Errorf("one key, two hashes: %s, %s", before, received.Body)
+			}
+			hashed[key] = received.Body
+		}
+	}
+	if len(hashed) != 2 || hashed["QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE"] == hashed["QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI"] {
+		t.Errorf("two keys, one hash: %v", hashed)
+	}
+}
+
+func TestStatistics(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	before := edge.Stat("wasmcustom.memgate.refused")
+	r := post(digest)
+	r.Body = "x"
+	harness.Do(t, edge.URL, r)
+	harness.Eventually(t, func() error {
+		if after := edge.Stat("wasmcustom.memgate.refused"); after <= before {
+			return fmt.Errorf("memgate.refused stays %d", after)
+		}
+		return nil
+	})
+}
