@@ -46,6 +46,7 @@ func (g *digitGroups) read(b []byte, i int, final bool) verdict {
 				if g.n == 0 {
 					return none
 				}
+				g.sep[g.n-1] = 0
 				return found // without this group
 			}
 			g.digit[g.total+j-i] = b[j] - '0'
@@ -56,6 +57,7 @@ func (g *digitGroups) read(b []byte, i int, final bool) verdict {
 		}
 		g.start[g.n], g.end[g.n] = i, j
 		g.total += j - i
+		g.sep[g.n] = 0
 		g.n++
 		if j == len(b) || g.n == maxGroups {
 			return found
@@ -115,41 +117,124 @@ func separator(b []byte, j int) (c byte, width int) {
 	return 0, 0
 }
 
-// detectNumber looks at the digit at b[i].
-func detectNumber(b []byte, i int, final bool) (candidate, verdict) {
-	if i > 0 && word(b[i-1]) && !escaped(b, i) {
-		if kind[b[i-1]]&isLetter != 0 {
-			if c, v := detectIBAN(b, i, final); v != none {
-				return c, v
+// detectNumber looks at the digit at b[i]. It uses g to work in.
+func detectNumber(b []byte, i int, final bool, g *digitGroups) (candidate, verdict) {
+	start := i
+	if i > 0 {
+		switch c := b[i-1]; {
+		case c == ' ':
+		case word(c):
+			if escaped(b, i) {
+				break
 			}
+			if kind[c]&isLetter != 0 {
+				if c, v := detectIBAN(b, i, final); v != none {
+					return c, v
+				}
+			}
+			return candidate{end: alnumEnd(b, i)}, none
+		case c == '(' || c == '+':
+			start = phoneStart(b, i)
+		case !leftBounded(b, i):
+			return candidate{end: digitsEnd(b, i)}, none
 		}
-		return candidate{end: alnumEnd(b, i)}, none
 	}
-	start := phoneStart(b, i)
-	var g digitGroups
+	if start == i && hopeless(b, i) {
+		return candidate{end: digitsEnd(b, i)}, none
+	}
 	switch g.read(b, i, final) {
 	case more:
 		return candidate{start: start}, more
 	case none:
 		return candidate{end: alnumEnd(b, i)}, none
 	}
-	if g.n == 1 && g.total < 7 && start == i {
+	if g.n == 1 && g.total < 7 {
 		return candidate{end: g.end[0]}, none
 	}
 	if !final && len(b)-g.end[g.n-1] < 4 {
 		return candidate{start: start}, more
 	}
 	var best candidate
-	if leftBounded(b, i) {
-		best = stronger(best, ipv4(b, &g))
-		best = stronger(best, card(b, &g))
-		best = stronger(best, ssn(b, &g))
+	if start == i && g.digit[0] != 0 {
+		best = plain(b, g, i)
+	} else {
+		if start == i || leftBounded(b, i) {
+			best = stronger(stronger(ipv4(b, g), card(b, g)), ssn(b, g))
+		}
+		if best.score < 0.85 {
+			best = stronger(best, phone(b, g, start))
+		}
 	}
-	best = stronger(best, phone(b, &g, start))
 	if best.score < Threshold {
 		return candidate{end: g.end[0]}, none
 	}
 	return best, found
+}
+
+// plain tells by the sizes of the first groups which values can begin at b[i], where
+// neither '+' nor '(' stands before it and the first digit is not 0.
+func plain(b []byte, g *digitGroups, i int) candidate {
+	if g.n == 1 || g.size(0) >= 7 {
+		switch n := g.size(0); {
+		case n == 9:
+			return stronger(ssn(b, g), phone(b, g, i))
+		case n < 12:
+			return phone(b, g, i)
+		case n > 13:
+			return card(b, g)
+		}
+		return stronger(card(b, g), phone(b, g, i))
+	}
+	if g.sep[0] == '.' {
+		if c := ipv4(b, g); c.score > 0 {
+			return c
+		}
+		return phone(b, g, i)
+	}
+	switch g.shape(0, 2) {
+	case 0x44, 0x46, 0x43, 0x6d:
+		return card(b, g)
+	case 0x32:
+		return ssn(b, g)
+	case 0x13, 0x33, 0x34, 0x37, 0x55:
+		return phone(b, g, i)
+	}
+	return candidate{}
+}
+
+// hopeless says, from the first digits at b[i] and what follows them, that no value
+// without '+' or '(' begins here: nearly all numbers in prose.
+func hopeless(b []byte, i int) bool {
+	if i+4 >= len(b) {
+		return false
+	}
+	n := 1
+	for n < 3 && kind[b[i+n]]&isDigit != 0 {
+		n++
+	}
+	if n == 3 {
+		return false
+	}
+	switch c := b[i+n]; c {
+	case ' ', '-', '/':
+		if n == 2 || b[i] != '1' {
+			return b[i] != '0' || n == 1
+		}
+		return b[i+2] != '(' && (kind[b[i+2]]&kind[b[i+3]]&kind[b[i+4]]&isDigit == 0)
+	case '.':
+		return kind[b[i+n+1]]&isDigit == 0
+	case '(', ')', 0xC2, 0xE2:
+		return false
+	}
+	return true
+}
+
+// digitsEnd returns the end of the run of digits at b[i].
+func digitsEnd(b []byte, i int) int {
+	for i < len(b) && kind[b[i]]&isDigit != 0 {
+		i++
+	}
+	return i
 }
 
 func stronger(a, b candidate) candidate {

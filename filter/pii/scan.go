@@ -38,14 +38,15 @@ func Scan(dst []Finding, text []byte) []Finding {
 // Scanner finds values in a text that arrives in pieces. The zero value is ready
 // for a text; Reset makes it ready for the next. It does not allocate.
 type Scanner struct {
-	open openValue
+	open   openValue
+	groups digitGroups // room to work in
 	// wait is how many bytes from on must be there before it is worth looking
 	// again, so that a long hold is not looked at for every byte that arrives.
 	wait int
 }
 
 // Reset forgets the text so far.
-func (s *Scanner) Reset() { *s = Scanner{} }
+func (s *Scanner) Reset() { s.open, s.wait = openValue{}, 0 }
 
 // Scan looks at buf, in which buf[:from] was released before and is there as left
 // context only: the caller keeps at least Context bytes of it, or all there was.
@@ -85,7 +86,7 @@ loop:
 		if i == len(buf) {
 			break
 		}
-		c, v := detect(buf, i, final)
+		c, v := s.detect(buf, i, final)
 		switch v {
 		case none:
 			i++
@@ -132,17 +133,23 @@ loop:
 }
 
 // detect asks the detectors whose trigger is at b[i].
-func detect(b []byte, i int, final bool) (candidate, verdict) {
+func (s *Scanner) detect(b []byte, i int, final bool) (candidate, verdict) {
 	switch trigger[b[i]] {
 	case trDigit:
-		return detectNumber(b, i, final)
+		return detectNumber(b, i, final, &s.groups)
 	case trAt:
+		if i == 0 || kind[b[i-1]]&isLocal == 0 && b[i-1] < 0x80 {
+			return candidate{}, none
+		}
 		return detectEmail(b, i, final)
 	case trColon:
 		return detectIPv6(b, i, final)
 	case trUnderscore:
 		return detectUnderscore(b, i, final)
 	case trHyphen:
+		if i+5 < len(b) && b[i+1] == '-' && b[i+5] != 'B' {
+			return candidate{}, none
+		}
 		return detectHyphen(b, i, final)
 	case trUpperA:
 		return detectAWS(b, i, final)
