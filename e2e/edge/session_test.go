@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/memgate/memgate/e2e/harness"
@@ -95,4 +96,23 @@ func TestSessionGrantsNoMoreThanItsCredential(t *testing.T) {
 	if r.Status != 403 {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
+}
+
+// A key that is revoked must not live on in the sessions that it was used for.
+func TestRevokedKeyEndsItsSessions(t *testing.T) {
+	key := stack.APIKey("revoked", scopes)
+	var token string
+	harness.Eventually(t, func() error { // a running memgate takes notice of the key
+		var r *harness.Response
+		token, r = activate(t, "a", map[string]string{"X-API-Key": key})
+		return harness.Want(r, 200)
+	})
+	status := func() *harness.Response {
+		return stack.Do(t, harness.Request{Path: "/api/v2/status", Header: map[string]string{"X-Session-Token": token}})
+	}
+	if r := status(); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	stack.CLI("key", "revoke", "--config", stack.Config, strings.Split(key, "_")[1])
+	harness.Eventually(t, func() error { return harness.Want(status(), 401) })
 }

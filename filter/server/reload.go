@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/memgate/memgate/filter/apikey"
 	"github.com/memgate/memgate/filter/audit"
+	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -162,6 +164,25 @@ func (s *Server) followKeys(ctx context.Context) {
 			s.log.Error("the API keys cannot be read, the old ones stay in force", "error", err)
 			continue
 		}
-		s.log.Info("API keys read again", "keys", b.deps.Keys.Len())
+		ended := b.endSessions(s.options.Now())
+		s.log.Info("API keys read again", "keys", b.deps.Keys.Len(), "sessions_ended", ended)
 	}
+}
+
+// endSessions ends the sessions that were issued to API keys which are revoked,
+// and returns how many that were. Else a revoked key would live on in them.
+func (b *build) endSessions(now time.Time) (ended int) {
+	if b.deps.Sessions == nil {
+		return 0
+	}
+	records, err := apikey.List(b.keysPath)
+	if err != nil {
+		return 0 // the file has just changed once more and is read again
+	}
+	for _, r := range records {
+		if !r.Revoked.IsZero() && !now.Before(r.Revoked) {
+			ended += len(b.deps.Sessions.RevokeCredential(identity.KindAPIKey, r.ID))
+		}
+	}
+	return ended
 }
