@@ -77,8 +77,9 @@ type Rewriter struct {
 	win      window // decoded text that is being searched
 	scanner  Scanner
 	findings []Finding
-	inText   bool // win has text that has not ended
-	context  int  // how much of win.buf is context for the next value
+	inText   bool   // win has text that has not ended
+	name     []byte // part of the chunk: a name that is to be the context
+	context  []byte // of the next value; at most Context bytes
 	scalar   scalar
 	form     form
 	resume   int             // offset at which text begins behind malformed JSON
@@ -116,8 +117,9 @@ func NewRewriter(cfg Config) *Rewriter {
 // for another under the same [Config]. Its memory is kept.
 func (r *Rewriter) Reset() {
 	r.err, r.counts = nil, [NumEntities]uint32{}
-	r.win.begin(0, 0)
-	r.inText, r.context, r.scalar, r.npend = false, 0, scalar{}, 0
+	r.win.begin(nil, 0)
+	r.clearContext()
+	r.inText, r.scalar, r.npend = false, scalar{}, 0
 	r.chunk, r.chunkAt, r.held, r.heldAt, r.done = nil, 0, r.held[:0], 0, 0
 	switch r.cfg.Format {
 	case JSON, NDJSON:
@@ -158,6 +160,9 @@ func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
 	end := r.chunkAt + len(chunk)
 	dst = r.emit(dst, r.releasable(end))
 	r.hold(end)
+	if r.name != nil {
+		r.useContext()
+	}
 	return dst, nil
 }
 
@@ -189,7 +194,8 @@ func (r *Rewriter) read(dst []byte) []byte {
 // nextLine reads on with JSON at the offset, behind a line that was not JSON.
 func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 	dst = r.closeText(dst)
-	r.mode, r.context = modeJSON, 0
+	r.clearContext()
+	r.mode = modeJSON
 	r.lex.NextLine(offset)
 	if r.limit != nil {
 		r.limit.reset()

@@ -17,7 +17,8 @@ func (r *Rewriter) readForm(dst, text []byte, offset int) ([]byte, int) {
 		switch c := text[i]; {
 		case c == '&':
 			dst = r.formEnd(dst)
-			r.form.value, r.context = false, 0
+			r.form.value = false
+			r.clearContext()
 			if r.limit != nil {
 				r.limit.formName()
 			}
@@ -101,7 +102,7 @@ func (r *Rewriter) formEnd(dst []byte) []byte {
 	if r.inText {
 		dst = r.finish(dst)
 		if !r.form.value {
-			r.keepContext()
+			r.setContext(r.win.buf)
 		}
 	}
 	r.form.begun = false

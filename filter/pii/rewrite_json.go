@@ -83,32 +83,67 @@ func (r *Rewriter) event(dst []byte, k jsonstream.Kind) []byte {
 	case jsonstream.Key:
 		return r.key(dst)
 	case jsonstream.String:
-		return r.string(dst, r.context)
+		return r.string(dst)
 	case jsonstream.Number:
 		return r.number(dst)
 	case jsonstream.Literal:
 		start, _ := r.lex.Span()
 		r.scalar = scalar{start: start, open: r.cfg.Lenient}
 	case jsonstream.ObjectEnd, jsonstream.ArrayEnd, jsonstream.Line:
-		r.context = 0
+		r.clearContext()
 	}
 	return dst
 }
 
-// string searches a part of a string behind that much of context.
-func (r *Rewriter) string(dst []byte, context int) []byte {
-	text := r.lex.Text()
+// string searches a part of a string value.
+func (r *Rewriter) string(dst []byte) []byte {
+	if r.harmless() {
+		return dst
+	}
 	if r.lex.First() {
 		start, _ := r.lex.Span()
-		r.begin(context, start)
+		r.begin(r.useContext(), start)
 	}
-	if len(text) > 0 {
-		if r.lex.Escaped() {
-			start, end := r.lex.Span()
-			dst = r.escape(dst, text, end-start)
-		} else {
-			dst = r.plain(dst, text)
-		}
+	return r.stringPart(dst)
+}
+
+// key searches a part of a name. When it has ended, it is context of the values
+// that follow.
+func (r *Rewriter) key(dst []byte) []byte {
+	if r.harmless() {
+		r.name = r.lex.Text()
+		return dst
+	}
+	if r.lex.First() {
+		start, _ := r.lex.Span()
+		r.begin(nil, start)
+	}
+	dst = r.stringPart(dst)
+	if r.lex.Last() {
+		r.setContext(r.win.buf)
+	}
+	return dst
+}
+
+// harmless reports whether the event is a whole string, without escapes, in which
+// nothing can be found: it has no byte that the scanner would look at. Most strings
+// of most bodies are.
+func (r *Rewriter) harmless() bool {
+	if !r.lex.First() || !r.lex.Last() || r.lex.Escaped() {
+		return false
+	}
+	text := r.lex.Text()
+	return len(text) < direct && nextTrigger(text, 0) == len(text)
+}
+
+// stringPart searches a part of the string that has begun.
+func (r *Rewriter) stringPart(dst []byte) []byte {
+	text := r.lex.Text()
+	if r.lex.Escaped() {
+		start, end := r.lex.Span()
+		dst = r.escape(dst, text, end-start)
+	} else if len(text) > 0 {
+		dst = r.plain(dst, text)
 	}
 	if r.lex.Last() {
 		dst = r.finish(dst)
@@ -116,38 +151,40 @@ func (r *Rewriter) string(dst []byte, context int) []byte {
 	return dst
 }
 
-// key searches a part of a name. When it has ended, it is context of the values
-// that follow, as much of it as the scanner looks at.
-func (r *Rewriter) key(dst []byte) []byte {
-	dst = r.string(dst, 0)
-	if r.lex.Last() {
-		r.keepContext()
-	}
-	return dst
+// setContext makes a name the context of the values that follow, as much of it as
+// the scanner looks at.
+func (r *Rewriter) setContext(name []byte) {
+	r.name = nil
+	r.context = append(r.context[:0], name[max(0, len(name)-Context+len(contextEnd)):]...)
+	r.context = append(r.context, contextEnd...)
 }
 
-// keepContext makes the text that has just ended the context of the next.
-func (r *Rewriter) keepContext() {
-	buf := r.win.buf
-	if n := Context - len(contextEnd); len(buf) > n {
-		buf = buf[:copy(buf, buf[len(buf)-n:])]
+// useContext returns the context of a value that begins.
+func (r *Rewriter) useContext() []byte {
+	if r.name != nil {
+		r.setContext(r.name)
 	}
-	r.win.buf = append(buf, contextEnd...)
-	r.context = len(r.win.buf)
+	return r.context
 }
+
+func (r *Rewriter) clearContext() { r.name, r.context = nil, r.context[:0] }
 
 // number searches an integer. Other numbers, and those too long to be anything,
 // are left alone.
 func (r *Rewriter) number(dst []byte) []byte {
 	text := r.lex.Text()
+	s := &r.scalar
 	if r.lex.First() {
 		start, _ := r.lex.Span()
-		r.scalar = scalar{start: start, open: true, number: true}
-		r.win.begin(r.context, start)
+		if r.lex.Last() && len(text) < minNumber {
+			*s = scalar{start: start, open: r.cfg.Lenient}
+			return dst
+		}
+		*s = scalar{start: start, open: true, number: true}
+		r.win.begin(r.useContext(), start)
 	}
-	s := &r.scalar
 	if s.number {
-		s.number = len(r.win.buf)-r.context+len(text) <= maxScalar && digits(text)
+		s.number = len(r.win.buf)-r.win.from+len(text) <= maxScalar && digits(text)
 		if s.number {
 			r.win.plain(text)
 		} else {
@@ -157,7 +194,7 @@ func (r *Rewriter) number(dst []byte) []byte {
 	if !r.lex.Last() {
 		return dst
 	}
-	if s.number && len(r.win.buf)-r.context >= minNumber {
+	if s.number && len(r.win.buf)-r.win.from >= minNumber {
 		r.scanner.Reset()
 		r.findings, _ = r.scanner.Scan(r.findings[:0], r.win.buf, r.win.from, true)
 		if r.acts() {
@@ -200,9 +237,9 @@ func (r *Rewriter) exceeded(dst []byte, k jsonstream.Kind, n int, err error) []b
 	if r.search && (k == jsonstream.String || k == jsonstream.Key) {
 		if r.lex.First() {
 			start, _ := r.lex.Span()
-			context := r.context
-			if k == jsonstream.Key {
-				context = 0
+			var context []byte
+			if k == jsonstream.String {
+				context = r.useContext()
 			}
 			r.begin(context, start)
 		}
@@ -239,10 +276,10 @@ func (r *Rewriter) failed(dst []byte) []byte {
 	r.mode = modeEscapedText
 	if r.search && !r.inText {
 		if r.scalar.open && offset-r.scalar.start <= maxScalar {
-			r.begin(0, r.scalar.start)
+			r.begin(nil, r.scalar.start)
 			dst = r.between(dst, r.scalar.start, offset)
 		} else {
-			r.begin(0, offset)
+			r.begin(nil, offset)
 		}
 	}
 	r.scalar.open = false

@@ -16,7 +16,7 @@ func (r *Rewriter) text(dst, text []byte, offset int) []byte {
 			return dst
 		}
 		if !r.inText {
-			r.begin(0, offset)
+			r.begin(nil, offset)
 		}
 	}
 	if r.mode == modeText {

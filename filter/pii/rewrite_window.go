@@ -30,10 +30,11 @@ type segment struct {
 	escape  bool
 }
 
-// begin empties the window but for the context, for text from that offset on.
-func (w *window) begin(context, raw int) {
-	w.buf, w.from, w.end = w.buf[:context], context, raw
-	w.segs = append(w.segs[:0], segment{context, raw, false})
+// begin empties the window for text from that offset on, behind the context.
+func (w *window) begin(context []byte, raw int) {
+	w.buf = append(w.buf[:0], context...)
+	w.from, w.end = len(context), raw
+	w.segs = append(w.segs[:0], segment{len(context), raw, false})
 }
 
 // plain appends text that stands for itself and follows on the last.
@@ -89,8 +90,8 @@ func (w *window) release(from int) {
 	}
 }
 
-// begin begins a text of its own at that offset of the body.
-func (r *Rewriter) begin(context, raw int) {
+// begin begins a text of its own at that offset of the body, behind the context.
+func (r *Rewriter) begin(context []byte, raw int) {
 	r.win.begin(context, raw)
 	r.scanner.Reset()
 	r.inText = true
