@@ -55,6 +55,14 @@ var (
 // Wasm builds the filter from the working tree and returns its path.
 func Wasm(t T) string { t.Helper(); return wasmTarget.build(t) }
 
+// BuildWasm builds another filter, from a package of this module, and returns
+// its path. It is for suites that need a filter that misbehaves.
+func BuildWasm(t T, name, dir string) string {
+	t.Helper()
+	b := target{name: name + ".wasm", dir: dir, env: wasmTarget.env, args: wasmTarget.args}
+	return b.build(t)
+}
+
 // Memgate builds the memgate command from the working tree and returns its path.
 func Memgate(t T) string { t.Helper(); return memgateTarget.build(t) }
 

@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -87,12 +89,36 @@ func Do(t T, base string, r Request) *Response {
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
+	return read(response)
+}
+
+func read(response *http.Response) *Response {
 	defer response.Body.Close()
 	text, broken := io.ReadAll(response.Body)
 	return &Response{
 		Status: response.StatusCode, Header: response.Header, Body: string(text),
 		Length: response.ContentLength, Broken: broken, ID: response.Header.Get("X-Request-Id"),
 	}
+}
+
+// Raw sends a request of these lines to host:port over a connection of its own,
+// for what no client library would send.
+func Raw(t T, address string, lines ...string) *Response {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatalf("%v", err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return read(response)
 }
 
 // pieces is a body that arrives in pieces.

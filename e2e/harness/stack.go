@@ -1,12 +1,9 @@
 package harness
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -188,29 +185,10 @@ func (s *Stack) JSON(t T, method, path, token, body string) *Response {
 	return s.Do(t, Request{Method: method, Path: path, Header: header, Body: body})
 }
 
-// Raw sends a request of these lines over a connection of its own, for what no
-// client library would send.
+// Raw sends a request of these lines through the edge; see [Raw].
 func (s *Stack) Raw(t T, lines ...string) *Response {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", s.Addr, 5*time.Second)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatalf("%v", err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	defer response.Body.Close()
-	body, broken := io.ReadAll(response.Body)
-	return &Response{
-		Status: response.StatusCode, Header: response.Header, Body: string(body),
-		Length: response.ContentLength, Broken: broken, ID: response.Header.Get("X-Request-Id"),
-	}
+	return Raw(t, s.Addr, lines...)
 }
 
 // OnDisk reports whether a file below a folder of the stack holds text.

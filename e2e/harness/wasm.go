@@ -174,13 +174,18 @@ func (p *Policies) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.Che
 func Deny(status int, body string, headers ...[2]string) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(status)}, Body: body}
 	for _, h := range append([][2]string{{"content-type", "application/problem+json"}}, headers...) {
-		denied.Headers = append(denied.Headers, &corev3.HeaderValueOption{
-			Header:       &corev3.HeaderValue{Key: h[0], Value: h[1]},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		})
+		denied.Headers = append(denied.Headers, Set(h[0], h[1])...)
 	}
 	return &authv3.CheckResponse{
 		Status:       &rpcstatus.Status{Code: 7},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied},
 	}
+}
+
+// Set returns what sets a header in an answer of an authz service.
+func Set(name, value string) []*corev3.HeaderValueOption {
+	return []*corev3.HeaderValueOption{{
+		Header:       &corev3.HeaderValue{Key: name, Value: value},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}}
 }
