@@ -4,11 +4,16 @@ package pii
 // or against it.
 const maxContext = 48
 
+// mostCertain bounds what words can raise a score to: below that of an e-mail address,
+// in which a number may stand.
+const mostCertain = 0.94
+
 // adjust raises or lowers a score by the nearest word on the left of b[start] that
 // says something about the entity.
 func adjust(b []byte, start int, e Entity, score float32) float32 {
 	edge := max(start-maxContext, 0)
 	end := start
+	number := false // the word on the right is number, as in: my number is
 	for end > edge {
 		if !wordByte(b[end-1]) {
 			end--
@@ -21,9 +26,14 @@ func adjust(b []byte, start int, e Entity, score float32) float32 {
 		if s == edge && s > 0 && wordByte(b[s-1]) {
 			break // cut off
 		}
-		switch speaks(b[s:end], e) {
+		w := b[s:end]
+		if number && e == PhoneNumber && possessive(w) {
+			return min(score+0.35, max(score, mostCertain))
+		}
+		number = string(w) == "number"
+		switch speaks(w, e) {
 		case 1:
-			return min(score+0.35, max(score, 0.94))
+			return min(score+0.35, max(score, mostCertain))
 		case -1:
 			if e == IPAddress {
 				return max(score-0.35, 0)
@@ -33,6 +43,15 @@ func adjust(b []byte, start int, e Entity, score float32) float32 {
 		end = s
 	}
 	return score
+}
+
+// possessive says whether w says whose number it is.
+func possessive(w []byte) bool {
+	switch string(w) {
+	case "my", "My", "his", "His", "her", "Her", "your", "Your", "their", "Their", "our", "Our":
+		return true
+	}
+	return false
 }
 
 func wordByte(c byte) bool { return kind[c]&isLetter != 0 || c >= 0x80 }

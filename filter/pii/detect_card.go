@@ -2,7 +2,7 @@ package pii
 
 // card looks for a payment card's number at the first group.
 func card(b []byte, g *digitGroups) candidate {
-	if g.total < 12 || g.digit[0] < 2 || g.digit[0] > 6 {
+	if g.total < 12 || g.digit[0] == 0 || g.digit[0] > 6 && g.digit[0] != 8 {
 		return candidate{}
 	}
 	if g.size(0) >= 12 {
@@ -32,12 +32,9 @@ func cardOf(b []byte, g *digitGroups, k int) candidate {
 		n += g.size(m)
 	}
 	d := g.digit[:min(n, maxDigits)]
-	if !issued(d) || !luhn(d) || !rightBounded(b, g.end[k-1]) {
+	score := issued(d)
+	if score == 0 || !luhn(d) || !rightBounded(b, g.end[k-1]) {
 		return candidate{}
-	}
-	score := float32(0.85)
-	if n == 12 || n == 13 || n > 16 {
-		score = 0.6
 	}
 	return candidate{CreditCard, g.start[0], g.end[k-1], adjust(b, g.start[0], CreditCard, score)}
 }
@@ -60,36 +57,59 @@ func luhn(d []byte) bool {
 	return sum%10 == 0
 }
 
-// issued says whether an issuer uses this prefix with this many digits.
-func issued(d []byte) bool {
+// issued says how much a prefix with this many digits looks like one that an issuer
+// uses: 0 for not at all.
+func issued(d []byte) float32 {
 	n := len(d)
 	if n < 12 || n > 19 {
-		return false
+		return 0
 	}
+	const (
+		usual = 0.85
+		rare  = 0.6
+		vague = 0.3 // believed beside a word that says card
+	)
 	p := 0
-	for _, v := range d[:6] {
+	for _, v := range d[:4] {
 		p = p*10 + int(v)
 	}
-	p4 := p / 100
-	switch {
-	case d[0] == 4: // Visa
-		return n == 13 || n == 16 || n == 19
-	case p4 >= 5100 && p4 <= 5599, p4 >= 2221 && p4 <= 2720: // Mastercard
-		return n == 16
-	case p4/100 == 34, p4/100 == 37: // American Express
-		return n == 15
-	case p4 == 6011, p4 >= 6440 && p4 <= 6599: // Discover
-		return n >= 16
-	case p4 >= 6200 && p4 <= 6299, p4 >= 8100 && p4 <= 8171: // UnionPay
-		return n >= 16
-	case p4 >= 3528 && p4 <= 3589: // JCB
-		return n >= 16
-	case p4 >= 3000 && p4 <= 3059, p4 == 3095, p4/100 == 36, p4/100 == 38, p4/100 == 39: // Diners Club
-		return n == 14 || n == 16
-	case p4 >= 2200 && p4 <= 2204: // Mir
-		return n >= 16
-	case p4 == 5018, p4 == 5020, p4 == 5038, p4 == 5893, p4 == 6304, p4 == 6759, p4 >= 6761 && p4 <= 6763: // Maestro
-		return true
+	long := float32(usual)
+	if n > 16 {
+		long = rare
 	}
-	return false
+	switch p2 := p / 100; {
+	case d[0] == 4: // Visa
+		switch n {
+		case 16:
+			return usual
+		case 13, 19:
+			return rare
+		}
+	case n == 16 && (p2 >= 51 && p2 <= 55 || p >= 2221 && p <= 2720): // Mastercard
+		return usual
+	case n == 15 && (p2 == 34 || p2 == 37): // American Express
+		return usual
+	case n >= 16 && (p == 6011 || p >= 6440 && p <= 6599): // Discover
+		return long
+	case n >= 16 && (p2 == 62 || p >= 8100 && p <= 8171): // UnionPay
+		return long
+	case n >= 16 && p2 == 35, n == 15 && (p == 2131 || p == 1800): // JCB
+		return long
+	case (n == 14 || n == 16) && (p >= 3000 && p <= 3059 || p == 3095 || p2 == 36 || p2 == 38 || p2 == 39): // Diners Club
+		return usual
+	case n >= 16 && p >= 2200 && p <= 2204: // Mir
+		return long
+	}
+	switch p {
+	case 5018, 5020, 5038, 5893, 6304, 6759, 6761, 6762, 6763: // Maestro
+		if n >= 16 {
+			return long
+		}
+		return rare
+	}
+	switch p / 100 {
+	case 50, 56, 57, 58, 63, 67: // Maestro and national schemes
+		return vague
+	}
+	return 0
 }

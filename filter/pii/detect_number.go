@@ -196,7 +196,7 @@ func plain(b []byte, g *digitGroups, i int) candidate {
 		return card(b, g)
 	case 0x32:
 		return ssn(b, g)
-	case 0x13, 0x33, 0x34, 0x37, 0x55:
+	case 0x13, 0x24, 0x25, 0x33, 0x34, 0x37, 0x55:
 		return phone(b, g, i)
 	}
 	return candidate{}
@@ -217,8 +217,11 @@ func hopeless(b []byte, i int) bool {
 	}
 	switch c := b[i+n]; c {
 	case ' ', '-', '/':
-		if n == 2 || b[i] != '1' {
-			return b[i] != '0' || n == 1
+		if n == 2 {
+			return b[i] != '0' && i+6 < len(b) && kind[b[i+3]]&kind[b[i+4]]&kind[b[i+5]]&kind[b[i+6]]&isDigit == 0
+		}
+		if b[i] != '1' {
+			return true
 		}
 		return b[i+2] != '(' && (kind[b[i+2]]&kind[b[i+3]]&kind[b[i+4]]&isDigit == 0)
 	case '.':

@@ -249,6 +249,8 @@ func (p *phoneForm) other() {
 		if g.sep[0] != '.' {
 			p.take(3, 0.5)
 		}
+	case g.n >= 3 && (g.shape(0, 3) == 0x244 || g.shape(0, 3) == 0x254) && g.sep[1] == '-' && (g.sep[0] == ' ' || g.sep[0] == '-'): // Brazil
+		p.take(3, 0.4)
 	case g.shape(0, 2) == 0x55 && d[0] >= 6 && (g.sep[0] == ' ' || g.sep[0] == '-'): // India
 		p.take(2, 0.4)
 	case g.n >= 3 && g.shape(0, 3) == 0x333 && d[0] >= 6 && g.sep[0] == g.sep[1] && (g.sep[0] == ' ' || g.sep[0] == '-'): // Spain, Poland
