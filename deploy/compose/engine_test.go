@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -71,6 +72,7 @@ func (d *docker) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer logFile.Close()
+	keepFirewall(t)
 	socket := "unix://" + filepath.Join(dir, "sock")
 	cmd := exec.Command("dockerd", "--host", socket, "--bridge", "none",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"))
@@ -103,6 +105,29 @@ func (d *docker) start(t *testing.T) {
 	}
 }
 
+// keepFirewall puts the firewall's rules back when the test is over: an engine
+// leaves its own behind, and with them a machine that forwards nothing.
+func keepFirewall(t *testing.T) {
+	t.Helper()
+	for _, table := range []string{"filter", "nat"} {
+		// Listing a table makes one that was never used, so that it is saved.
+		if out, err := exec.Command("iptables", "--table", table, "--list-rules").CombinedOutput(); err != nil {
+			t.Skipf("NOT TESTED: no Docker engine can be started here: iptables: %v\n%s", err, out)
+		}
+		saved, err := exec.Command("iptables-save", "--table", table).Output()
+		if err != nil {
+			t.Fatalf("iptables-save: %v", err)
+		}
+		t.Cleanup(func() {
+			restore := exec.Command("iptables-restore", "--table", table)
+			restore.Stdin = bytes.NewReader(saved)
+			if out, err := restore.CombinedOutput(); err != nil {
+				t.Errorf("iptables-restore: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
 // haveEnvoyImage gets the base image. Where no image registry can be reached,
 // it builds a stand-in under the same tag, from the Envoy that make test found
 // and the libraries that it needs, and removes it afterwards.
@@ -111,10 +136,7 @@ func (d *docker) haveEnvoyImage(t *testing.T) {
 	if d.run("docker", "image", "inspect", envoyImage) == nil || d.run("docker", "pull", "--quiet", envoyImage) == nil {
 		return
 	}
-	envoy, err := exec.LookPath(os.Getenv("ENVOY"))
-	if err != nil {
-		t.Skipf("NOT TESTED: %s cannot be pulled, and ENVOY names no Envoy to make one from", envoyImage)
-	}
+	envoy := strings.TrimSpace(d.must(t, "tools/envoy.sh"))
 	t.Logf("%s cannot be pulled: building a stand-in from %s", envoyImage, envoy)
 	dir := t.TempDir()
 	install := func(source, target string) {
