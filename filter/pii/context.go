@@ -1,8 +1,11 @@
 package pii
 
 // maxContext is how many bytes left of a value are searched for words that speak for
-// or against it.
-const maxContext = 48
+// or against it; for a value that is nothing without such a word, nearContext.
+const (
+	maxContext  = 48
+	nearContext = 32
+)
 
 // mostCertain bounds what words can raise a score to: below that of an e-mail address,
 // in which a number may stand.
@@ -12,6 +15,9 @@ const mostCertain = 0.94
 // says something about the entity.
 func adjust(b []byte, start int, e Entity, score float32) float32 {
 	edge := max(start-maxContext, 0)
+	if score < Threshold {
+		edge = max(start-nearContext, 0)
+	}
 	end := start
 	number := false // the word on the right is number, as in: my number is
 	for end > edge {
@@ -32,8 +38,10 @@ func adjust(b []byte, start int, e Entity, score float32) float32 {
 		}
 		number = string(w) == "number"
 		switch speaks(w, e) {
-		case 1:
+		case 2:
 			return min(score+0.35, max(score, mostCertain))
+		case 1:
+			return min(score+0.25, max(score, mostCertain))
 		case -1:
 			if e == IPAddress {
 				return max(score-0.35, 0)
@@ -56,8 +64,8 @@ func possessive(w []byte) bool {
 
 func wordByte(c byte) bool { return kind[c]&isLetter != 0 || c >= 0x80 }
 
-// speaks says whether the word w speaks for the entity (1), against it (-1), or not
-// about it.
+// speaks says whether the word w speaks for the entity (2), perhaps does (1), speaks
+// against it (-1), or says nothing about it.
 func speaks(w []byte, e Entity) int {
 	const longest = 16
 	if len(w) < 2 || len(w) > longest {
@@ -69,12 +77,11 @@ func speaks(w []byte, e Entity) int {
 	}
 	switch s := string(l[:len(w)]); s {
 	case "phone", "phones", "telephone", "tel", "telefon", "teléfono", "telefono", "téléphone", "tél", "fone", "fon",
-		"mobile", "mobil", "móvil", "movil", "celular", "portable", "handy", "cell", "cellphone", "fax",
-		"call", "calls", "called", "calling", "dial", "ring", "sms", "whatsapp", "hotline", "landline", "voicemail",
-		"contact", "reach", "callback", "msisdn", "rufnummer", "电话", "手机", "電話", "携帯", "전화", "телефон":
+		"mobile", "mobil", "móvil", "movil", "celular", "cellphone", "fax",
+		"dial", "sms", "whatsapp", "hotline", "landline", "voicemail", "callback", "msisdn", "rufnummer", "电话", "手机", "電話", "携帯", "전화", "телефон":
 		return is(e == PhoneNumber)
-	case "text":
-		return is(e == PhoneNumber)
+	case "call", "calls", "called", "calling", "ring", "text", "contact", "reach", "portable", "handy", "cell":
+		return is(e == PhoneNumber) / 2
 	case "ssn", "ssns", "social", "security", "ss", "tin", "taxpayer", "itin":
 		return is(e == USSSN)
 	case "card", "cards", "credit", "debit", "visa", "mastercard", "amex", "discover", "maestro", "jcb", "diners", "pan", "cc",
@@ -101,7 +108,7 @@ func speaks(w []byte, e Entity) int {
 
 func is(yes bool) int {
 	if yes {
-		return 1
+		return 2
 	}
 	return 0
 }

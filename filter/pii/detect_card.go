@@ -33,6 +33,9 @@ func cardOf(b []byte, g *digitGroups, k int) candidate {
 	}
 	d := g.digit[:min(n, maxDigits)]
 	score := issued(d)
+	if i := g.start[0]; k == 1 && i > 1 && b[i-1] == '-' && b[i-2] != '\n' {
+		return candidate{} // a negative number
+	}
 	if score == 0 || !luhn(d) || !rightBounded(b, g.end[k-1]) {
 		return candidate{}
 	}
@@ -75,7 +78,7 @@ func issued(d []byte) float32 {
 	}
 	long := float32(usual)
 	if n > 16 {
-		long = rare
+		long = vague
 	}
 	switch p2 := p / 100; {
 	case d[0] == 4: // Visa

@@ -193,6 +193,8 @@ func (p *ipv6) score(start int) float32 {
 		return 0.9
 	case p.digits == 0 && p.groups < 3:
 		return 0
+	case p.groups == 1 && p.digits == p.longest && p.longest > 1 && p.longest < 4 && p.b[start] == ':':
+		return 0.2 // ::123
 	case p.longest >= 3:
 		return 0.85
 	case p.groups > 2:

@@ -84,8 +84,8 @@ func (g *digitGroups) read(b []byte, i int, final bool) verdict {
 }
 
 // separator returns what stands at b[j] between groups of digits, and its width in
-// bytes: one of space, '-', '.', '/', '(' and ')', the last two with a space or
-// hyphen beside them. No-break spaces and typographic hyphens count as plain ones.
+// bytes: one of space, '-', '.', '/', '(' and ')', the last two with a space,
+// hyphen or dot beside them. No-break spaces and typographic hyphens count as plain ones.
 func separator(b []byte, j int) (c byte, width int) {
 	switch c = b[j]; c {
 	case ' ', '-':
@@ -96,7 +96,7 @@ func separator(b []byte, j int) (c byte, width int) {
 	case '.', '/', '(':
 		return c, 1
 	case ')':
-		if j+1 < len(b) && (b[j+1] == ' ' || b[j+1] == '-') {
+		if j+1 < len(b) && (b[j+1] == ' ' || b[j+1] == '-' || b[j+1] == '.') {
 			return ')', 2
 		}
 		return ')', 1
@@ -192,7 +192,12 @@ func plain(b []byte, g *digitGroups, i int) candidate {
 		return phone(b, g, i)
 	}
 	switch g.shape(0, 2) {
-	case 0x44, 0x46, 0x43, 0x6d:
+	case 0x44:
+		if g.n > 2 {
+			return card(b, g)
+		}
+		return phone(b, g, i)
+	case 0x46, 0x43, 0x6d:
 		return card(b, g)
 	case 0x32:
 		return ssn(b, g)

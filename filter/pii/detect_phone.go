@@ -175,6 +175,9 @@ func (p *phoneForm) national() {
 	if p.open && g.size(0) == 4 && year(g.digit[:4]) || date(g) {
 		return
 	}
+	if i := g.start[0]; g.sep[0] == '/' && i > 0 && p.b[i-1] == '/' {
+		return // a path
+	}
 	total := g.size(0)
 	for k := 1; k < min(g.n, 5); k++ {
 		if total += g.size(k); total > 12 || g.size(k) < 2 || k > 1 && g.sep[k-1] != g.sep[1] {
@@ -197,8 +200,8 @@ func (p *phoneForm) national() {
 		switch g.shape(0, k+1) {
 		case 0x22222:
 			score = 0.7
-			if g.sep[0] != g.sep[1] {
-				score = 0.4
+			if g.sep[0] != g.sep[1] || p.dump() {
+				score = 0.2
 			}
 		case 0x56, 0x55, 0x533, 0x434, 0x344, 0x244, 0x433, 0x334, 0x343, 0x3322, 0x3222, 0x235, 0x254, 0x354:
 			score = 0.6
@@ -212,9 +215,29 @@ func (p *phoneForm) national() {
 		}
 		if dotted && g.shape(0, k+1) != 0x22222 {
 			score = 0.4
+			if k > 1 && g.sep[1] == '.' {
+				score = 0.5
+			}
 		}
 		p.take(k+1, score)
 	}
+}
+
+// dump says whether the groups stand in a list of bytes, such as a hex dump.
+func (p *phoneForm) dump() bool {
+	g, b := p.g, p.b
+	if g.sep[0] != ' ' || g.size(0) != 2 {
+		return false
+	}
+	if g.n > 5 && g.shape(0, 6) == 0x222222 && g.joined(0, 5, ' ') {
+		return true
+	}
+	hex := func(c byte) bool { return kind[c]&isHex != 0 }
+	if i := g.start[0]; i > 3 && b[i-1] == ' ' && hex(b[i-2]) && hex(b[i-3]) && (kind[b[i-2]]|kind[b[i-3]])&isDigit != 0 && !word(b[i-4]) {
+		return true
+	}
+	e := g.end[g.n-1]
+	return e+2 < len(b) && b[e] == ' ' && hex(b[e+1]) && hex(b[e+2]) && (e+3 == len(b) || !word(b[e+3])) && (kind[b[e+1]]|kind[b[e+2]])&isDigit != 0
 }
 
 // year says whether the four digits are a year of our time.
@@ -244,6 +267,8 @@ func (p *phoneForm) other() {
 		}
 	case g.n < 2:
 	case g.shape(0, 2) == 0x34 && g.sep[0] == '-' && d[0] > 1:
+		p.take(2, 0.3)
+	case g.n == 2 && g.shape(0, 2) == 0x44 && d[0] > 1 && g.sep[0] != '/' && !(year(d[:4]) && year(d[4:8])):
 		p.take(2, 0.3)
 	case g.n >= 3 && g.shape(0, 3) == 0x344 && d[0] == 1 && d[1] >= 3 && g.sep[0] == g.sep[1] && g.sep[0] != '/': // China
 		if g.sep[0] != '.' {

@@ -11,9 +11,12 @@ func (p *phoneForm) international(skip int, score float32) {
 	if code == 0 {
 		return
 	}
-	short, long := nationalLength(code)
+	short, long, known := nationalLength(code)
+	if skip > 0 && (!known || g.sep[0] == '.' || g.size(0) < 2 || p.dump()) {
+		return
+	}
 	used := 0
-	fallback, fallbackSize := 0, 0
+	fallback := 0
 	best := 0
 	trunk := 0 // digits that are not dialled from abroad, as in +44 (0)20
 	for k := range g.n {
@@ -37,22 +40,23 @@ func (p *phoneForm) international(skip int, score float32) {
 		if n >= short && n <= long {
 			best = k + 1
 		}
-		if used-skip-trunk >= 8 && n <= 12 {
-			fallback, fallbackSize = k+1, n
+		if skip == 0 && code != 1 && n >= 6 && n <= 12 && (k == 0 || g.sep[0] != '.') {
+			fallback = k + 1
 		}
 	}
-	single := g.size(0)-skip-width > 0 && (best == 1 || best == 0 && fallback == 1)
 	switch {
 	case best > 0:
 		if code == 1 && (g.digit[skip+1] < 2 || g.digit[skip+4] < 2) {
 			score -= 0.25
 		}
-		if skip > 0 && single {
+		if skip > 0 && best == 1 {
 			score = 0.3
 		}
 		p.take(best, score)
-	case fallback > 0 && fallbackSize > 0 && (skip == 0 || !single):
+	case fallback > 1:
 		p.take(fallback, score-0.3)
+	case fallback == 1:
+		p.take(fallback, 0.3)
 	}
 }
 
@@ -91,25 +95,26 @@ func countryCode(d []byte) (code, width int) {
 	return 0, 0
 }
 
-// nationalLength returns how many digits a country's national numbers have.
-func nationalLength(code int) (short, long int) {
+// nationalLength returns how many digits a country's national numbers have, and
+// whether that is known.
+func nationalLength(code int) (short, long int, known bool) {
 	switch code {
 	case 1, 7, 30, 90, 91:
-		return 10, 10
+		return 10, 10, true
 	case 27, 31, 33, 34, 41, 48, 61, 84, 212, 213, 254, 351, 380, 420, 421:
-		return 9, 9
+		return 9, 9, true
 	case 32, 36, 66, 353, 359, 886, 966, 971, 972, 994:
-		return 8, 9
+		return 8, 9, true
 	case 45, 47, 65, 216, 371, 372, 852:
-		return 8, 8
+		return 8, 8, true
 	case 44, 51, 57, 81, 92:
-		return 9, 10
+		return 9, 10, true
 	case 52, 55, 86:
-		return 10, 11
+		return 10, 11, true
 	case 20, 46, 60, 63, 64, 82, 98, 234:
-		return 8, 10
+		return 8, 10, true
 	case 39, 43, 49, 62:
-		return 6, 12
+		return 6, 12, true
 	}
-	return 7, 11
+	return 7, 11, false
 }
