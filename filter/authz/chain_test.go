@@ -54,7 +54,10 @@ routes:
     require: { scopes: ["memory:read"] }
 `
 
-// bench is a chain with an issuer of its own and a clock that a test moves.
+// testPolicyUnlimited lets a benchmark run.
+var testPolicyUnlimited = strings.Replace(testPolicy, "write: 2/m", "write: 1000000000/s", 1)
+
+// fixture is a chain with an issuer of its own and a clock that a test moves.
 type fixture struct {
 	chain *Chain
 	key   jwk.Key
@@ -62,7 +65,7 @@ type fixture struct {
 	now   time.Time
 }
 
-func newFixture(t *testing.T, yaml string) *fixture {
+func newFixture(t testing.TB, yaml string) *fixture {
 	t.Helper()
 	f := &fixture{now: time.Unix(1_800_000_000, 0)}
 	clock := func() time.Time { return f.now }
@@ -125,7 +128,7 @@ func newFixture(t *testing.T, yaml string) *fixture {
 	return f
 }
 
-func (f *fixture) token(t *testing.T, scope string) string {
+func (f *fixture) token(t testing.TB, scope string) string {
 	t.Helper()
 	tok, err := jwt.NewBuilder().Issuer("https://idp.example.com").Audience([]string{"memory"}).Subject("svc").
 		JwtID("id-1").IssuedAt(f.now).Expiration(f.now.Add(time.Hour)).Claim("org_id", "acme").Claim("scope", scope).Build()
