@@ -18,6 +18,9 @@ func (n number) complete() bool {
 	return n == numZero || n == numInt || n == numFrac || n == numExp
 }
 
+// repeats reports whether any number of digits may follow without a change.
+func (n number) repeats() bool { return n == numInt || n == numFrac || n == numExp }
+
 // step returns the state behind c, and false when c is not of the number.
 func (n number) step(c byte) (number, bool) {
 	digit := c-'0' < 10
@@ -91,6 +94,10 @@ func (l *Lexer) nextNumber() Kind {
 		n = 1
 	}
 	for n < len(b) {
+		if b[n]-'0' < 10 && l.num.repeats() {
+			n++
+			continue
+		}
 		next, ok := l.num.step(b[n])
 		if !ok {
 			if !l.num.complete() {

@@ -264,12 +264,17 @@ func validPrefix(b []byte) int {
 	if utf8.Valid(b) {
 		return len(b)
 	}
+	// Most likely only the end of the chunk cuts a code point off.
+	for n := len(b) - 1; n >= 0 && n > len(b)-utf8.UTFMax; n-- {
+		if utf8.RuneStart(b[n]) {
+			if !utf8.FullRune(b[n:]) && utf8.Valid(b[:n]) {
+				return n
+			}
+			break
+		}
+	}
 	n := 0
 	for n < len(b) {
-		if b[n] < utf8.RuneSelf {
-			n++
-			continue
-		}
 		r, size := utf8.DecodeRune(b[n:])
 		if r == utf8.RuneError && size <= 1 {
 			break
