@@ -216,3 +216,6 @@ func Want(r *Response, status int) error {
 	}
 	return nil
 }
+
+// Issuer returns the issuer of the stack's tokens.
+func (s *Stack) Issuer() string { return s.issuer.URL }

@@ -49,6 +49,7 @@ type Chain struct {
 	contents   map[string][]byte
 	hashKey    []byte
 	credential *headers.Header
+	metadata   string // URL of the protected resource's metadata, or ""
 }
 
 // plan is what one route needs, worked out ahead of any request.
@@ -89,6 +90,9 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 			return nil, fmt.Errorf("upstream.credential: %w", err)
 		}
 		c.credential = &headers.Header{Name: strings.ToLower(cred.Header), Value: cred.Prefix + string(value)}
+	}
+	if r := p.Identity.Resource; r != nil {
+		c.metadata = r.MetadataURL()
 	}
 	for i := range p.Routes {
 		r := &p.Routes[i]
@@ -392,7 +396,7 @@ func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reaso
 	d.Status, d.Problem = p.Status, p
 	d.Response = append(d.Response, c.security.Set...)
 	d.Response = c.cors.Response(d.Response, r.Origin)
-	if value := d.challenge(); value != "" {
+	if value := c.challenge(d); value != "" {
 		d.Response = append(d.Response, headers.Header{Name: "www-authenticate", Value: value})
 	}
 	return d
@@ -402,8 +406,9 @@ func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reaso
 const realm = "memgate"
 
 // challenge is the WWW-Authenticate of a 401 and of a 403 for want of a scope
-// (RFC 6750, section 3.1), or "".
-func (d *Decision) challenge() string {
+// (RFC 6750, section 3.1), with the way to
+// the issuers (RFC 9728, section 5.1), or "".
+func (c *Chain) challenge(d *Decision) string {
 	code, scope := "", ""
 	switch d.Problem {
 	case problem.Unauthenticated:
@@ -415,5 +420,5 @@ func (d *Decision) challenge() string {
 	default:
 		return ""
 	}
-	return string(problem.AppendChallenge(nil, realm, code, scope))
+	return string(problem.AppendChallenge(nil, realm, code, scope, c.metadata))
 }

@@ -38,6 +38,10 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	if out.Response.PII, err = merge(p.PII.Response, r.Content.Response); err != nil {
 		return content.Policy{}, fmt.Errorf("response: %w", err)
 	}
+	if r.Own {
+		// memgate's own answers are for the caller: its token, its issuer.
+		out.Response.PII = pii.Policy{}
+	}
 	return out, out.Validate()
 }
 

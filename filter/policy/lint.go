@@ -19,6 +19,7 @@ func (p *Policy) Lint() []Finding {
 	l.cors()
 	l.headers()
 	l.issuers()
+	l.resource()
 	l.identity()
 	l.limits()
 	l.pii()

@@ -53,6 +53,27 @@ func (l *linter) issuers() {
 	}
 }
 
+// resource reports what is wrong with the URL of the protected resource: RFC
+// 9728, section 1.2, wants https and no fragment, and no query where it can be.
+func (l *linter) resource() {
+	r := l.p.Identity.Resource
+	if r == nil {
+		return
+	}
+	l.issuerURL("identity.resource.url", r.URL, "resource-http")
+	if strings.ContainsAny(r.URL, "?#") {
+		l.err("identity.resource.url", "resource-url", "must not have a query or a fragment (RFC 9728, section 1.2)")
+	} else if _, err := parseTemplate(r.MetadataPath()); err != nil {
+		l.err("identity.resource.url", "resource-url", "the path %s", err)
+	}
+	if r.Documentation != "" {
+		l.issuerURL("identity.resource.documentation", r.Documentation, "resource-http")
+	}
+	if len(l.p.Identity.Issuers) == 0 {
+		l.err("identity.resource", "resource-issuers", "tells clients of issuers, and identity.issuers has none")
+	}
+}
+
 // issuerURL reports what is wrong with the URL of an issuer or of its keys.
 func (l *linter) issuerURL(path, text, plainRule string) {
 	problem, plain := urlProblem(text)

@@ -8,6 +8,11 @@
 // relative to the policy file.
 package policy
 
+import (
+	"net/url"
+	"strings"
+)
+
 // Version is the only value of [Policy.Version] that this build reads.
 const Version = 1
 
@@ -97,6 +102,7 @@ type Identity struct {
 	Issuers  []Issuer  `yaml:"issuers" doc:"issuers of JSON Web Tokens"`
 	APIKeys  *APIKeys  `yaml:"api_keys" doc:"keys that memgate issued"`
 	Sessions *Sessions `yaml:"sessions" doc:"session tokens that memgate issues for an agent"`
+	Resource *Resource `yaml:"resource" doc:"how OAuth clients find the issuers by themselves (RFC 9728)"`
 }
 
 // Issuer is one issuer of JWTs. Without JWKSURI and JWKSFile its keys are
@@ -131,6 +137,34 @@ type Sessions struct {
 	Max int      `yaml:"max" doc:"sessions that are held at once" default:"100000" min:"1"`
 }
 
+// Resource is the protected resource that the edge tells OAuth clients of, MCP
+// clients among them (RFC 9728). memgate serves its metadata to everyone.
+type Resource struct {
+	URL           string `yaml:"url" doc:"the resource identifier: the https URL by which clients reach the edge (http on loopback only), without query and fragment" required:"true"`
+	Documentation string `yaml:"documentation" doc:"URL of a page for developers of clients"`
+}
+
+// MetadataPath is where the metadata of the resource is served: the well-known
+// path in front of the path of the URL (RFC 9728, section 3.1). It is "" for a
+// URL that cannot be parsed.
+func (r *Resource) MetadataPath() string {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return ""
+	}
+	return "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
+}
+
+// MetadataURL is the URL of the metadata, for a challenge (RFC 9728, section
+// 5.1).
+func (r *Resource) MetadataURL() string {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + r.MetadataPath()
+}
+
 // Limits are rates per tenant.
 type Limits struct {
 	Store   string          `yaml:"store" doc:"where counters live" enum:"memory" default:"memory"`
@@ -155,9 +189,10 @@ type Route struct {
 	Limit     *Rate   `yaml:"limit" doc:"a rate of this route's own instead of its class's"`
 	Content   Content `yaml:"content" doc:"rules for the bodies"`
 
-	// Own is set on the routes of the sessions API, which memgate serves
-	// itself. They come with identity.sessions and not from the file, though
-	// a route of the file for the same requests may set what they require.
+	// Own is set on the routes that memgate serves itself: the sessions API and
+	// the metadata of the resource. They come with identity.sessions and
+	// identity.resource and not from the file, though a route of the file for
+	// the same requests may set what the sessions API requires.
 	Own bool `yaml:"-"`
 }
 

@@ -41,13 +41,22 @@ func (r *Route) claims() map[string]int {
 	return out
 }
 
-// ownRoutes are the requests of the sessions API. What they require beyond a
-// credential a route of the file may say.
-func ownRoutes() ([]Route, error) {
-	out := []Route{
-		{Name: "session-activate", Match: Match{Methods: []string{"POST"}, Path: "/api/v2/agents/{agent_id}/activate"}},
-		{Name: "session-deactivate", Match: Match{Methods: []string{"POST"}, Path: "/api/v2/agents/{agent_id}/deactivate"}},
-		{Name: "session-status", Match: Match{Methods: []string{"GET"}, Path: "/api/v2/status"}},
+// ownRoutes are the requests that memgate answers itself: the metadata of the
+// resource, for everyone, and the sessions API. What the latter requires beyond
+// a credential a route of the file may say.
+func (p *Policy) ownRoutes() ([]Route, error) {
+	var out []Route
+	if p.Identity.Sessions != nil {
+		out = append(out,
+			Route{Name: "session-activate", Match: Match{Methods: []string{"POST"}, Path: "/api/v2/agents/{agent_id}/activate"}},
+			Route{Name: "session-deactivate", Match: Match{Methods: []string{"POST"}, Path: "/api/v2/agents/{agent_id}/deactivate"}},
+			Route{Name: "session-status", Match: Match{Methods: []string{"GET"}, Path: "/api/v2/status"}})
+	}
+	if r := p.Identity.Resource; r != nil {
+		// A URL that makes no path is reported by the lint.
+		if _, err := parseTemplate(r.MetadataPath()); err == nil {
+			out = append(out, Route{Name: "resource-metadata", Anonymous: true, Match: Match{Methods: []string{"GET"}, Path: r.MetadataPath()}})
+		}
 	}
 	for i := range out {
 		out[i].Own = true
@@ -67,7 +76,7 @@ type compiled struct {
 	tied     bool
 }
 
-// compile adds the routes of the sessions API, gives each route its name and
+// compile adds memgate's own routes, gives each route its name and
 // builds the tree. What is wrong with templates and methods it reports.
 func (p *Policy) compile(r *report) {
 	if len(p.Routes) > MaxRoutes {
@@ -78,9 +87,7 @@ func (p *Policy) compile(r *report) {
 	fromFile := len(p.Routes)
 	p.checkMethods(r)
 	all := p.parseRoutes(r)
-	if p.Identity.Sessions != nil {
-		all = p.addOwn(r, all)
-	}
+	all = p.addOwn(r, all)
 	p.nameRoutes(r, fromFile)
 
 	p.tree = &node{}
@@ -133,18 +140,18 @@ func (p *Policy) parseRoutes(r *report) []compiled {
 	return all
 }
 
-// addOwn adds the routes of the sessions API, each unless the file has a route
+// addOwn adds the routes that memgate serves itself, each unless the file has a route
 // for the same requests, which then is marked as such.
 func (p *Policy) addOwn(r *report, all []compiled) []compiled {
-	own, err := ownRoutes()
+	own, err := p.ownRoutes()
 	if err != nil {
-		r.errorf(p.at("identity.sessions"), "defaults", "identity.sessions", "%s", err)
+		r.errorf(p.at("identity"), "defaults", "identity", "%s", err)
 	}
 next:
 	for _, route := range own {
 		segments, err := parseTemplate(route.Match.Path)
 		if err != nil {
-			r.errorf(p.at("identity.sessions"), "defaults", "identity.sessions", "%s: %s", route.Match.Path, err)
+			r.errorf(p.at("identity"), "defaults", "identity", "%s: %s", route.Match.Path, err)
 			continue
 		}
 		method := route.Match.Methods[0]
@@ -154,14 +161,18 @@ next:
 				continue
 			}
 			user := &p.Routes[c.index]
+			if route.Anonymous {
+				p.routeError(r, c.index, "route-own", "memgate serves %s %s itself, to everyone (identity.resource); remove this route", method, route.Match.Path)
+				continue next
+			}
 			for _, m := range user.Match.Methods {
 				if m != method && (m != "HEAD" || method != "GET") {
-					p.routeError(r, c.index, "route-own", "memgate serves %s %s itself (identity.sessions); a route that says what it requires must have methods: [%s] and nothing else", method, route.Match.Path, method)
+					p.routeError(r, c.index, "route-own", "memgate serves %s %s itself; a route that says what it requires must have methods: [%s] and nothing else", method, route.Match.Path, method)
 					continue next
 				}
 			}
 			if len(user.Match.Methods) == 0 || user.Match.Path != route.Match.Path {
-				p.routeError(r, c.index, "route-own", "memgate serves %s %s itself (identity.sessions); a route that says what it requires must have that path and methods: [%s]", method, route.Match.Path, method)
+				p.routeError(r, c.index, "route-own", "memgate serves %s %s itself; a route that says what it requires must have that path and methods: [%s]", method, route.Match.Path, method)
 				continue next
 			}
 			user.Own = true
@@ -340,7 +351,7 @@ func (p *Policy) standsAt(i int) string {
 	if here, ok := p.places[routePath(i)]; ok {
 		return "see line " + strconv.Itoa(here.value.line)
 	}
-	return "memgate itself serves that one (identity.sessions)"
+	return "memgate itself serves that one"
 }
 
 func routePath(i int) string { return "routes[" + strconv.Itoa(i) + "]" }

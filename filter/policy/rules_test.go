@@ -43,6 +43,12 @@ func issuer(members string) map[string]string {
 	return map[string]string{"identity": "\n  issuers:\n    - { " + members + " }"}
 }
 
+func resource(members string) map[string]string {
+	return map[string]string{"identity": `
+  issuers: [{ issuer: "https://a.example", tenant: t, audiences: [a] }]
+  resource: { ` + members + " }"}
+}
+
 func routes(lines ...string) map[string]string {
 	return map[string]string{"routes": "\n  - " + strings.Join(lines, "\n  - ")}
 }
@@ -174,6 +180,16 @@ var rows = []struct {
 	{name: "no algorithms", change: issuer(`issuer: "https://a.example", algorithms: [], tenant: t, audiences: [a]`), finding: "error algorithm identity.issuers[0].algorithms"},
 	{name: "bad pointer", change: issuer(`issuer: "https://a.example", tenant: "/a~2", audiences: [a]`), finding: "error claim identity.issuers[0].tenant"},
 	{name: "development issuer in production", text: "environment: production\n" + write(issuer(`issuer: "http://localhost:9010", tenant: t, audiences: [a]`)), finding: "warning production-loopback identity.issuers[0].issuer"},
+	{name: "resource with a query", change: resource(`url: "https://a.example/?b"`), finding: "error resource-url identity.resource.url"},
+	{name: "resource with a path that cannot be", change: resource(`url: "https://a.example/a//b"`), finding: "error resource-url identity.resource.url"},
+	{name: "resource without a URL", change: resource("url: edge"), finding: "error issuer-url identity.resource.url"},
+	{name: "plain resource", change: resource(`url: "http://a.example"`), finding: "error resource-http identity.resource.url"},
+	{name: "resource without issuers", change: map[string]string{"identity": `{ api_keys: { file: file:k }, resource: { url: "https://a.example" } }`}, finding: "error resource-issuers identity.resource"},
+	{name: "resource", change: resource(`url: "https://a.example/mcp", documentation: "https://a.example/docs"`)},
+	{name: "route in the way of the resource", change: map[string]string{
+		"identity": resource(`url: "https://a.example/"`)["identity"],
+		"routes":   routes("{ match: { methods: [GET], path: /.well-known/oauth-protected-resource }, require: { scopes: [s] } }")["routes"],
+	}, finding: "error route-own routes[0].match.path"},
 	{name: "nobody", change: map[string]string{"identity": "-"}, finding: "error identity identity"},
 	{name: "nobody but anonymous", change: map[string]string{"identity": "-", "routes": "\n  - { match: { path: /a }, anonymous: true }"}},
 	{name: "sessions alone", change: map[string]string{"identity": "{ sessions: {} }"}, finding: "error identity identity.sessions"},

@@ -20,9 +20,11 @@ const (
 //
 // errorCode is one of this package's codes; [NoCredential] leaves the error out,
 // as section 3.1 asks for. scope is the list of scopes that the request needs,
-// separated by spaces; empty leaves it out. Characters that may not stand in an
+// separated by spaces; empty leaves it out. metadata is the URL of the protected
+// resource's metadata (RFC 9728, section 5.1), by which a client finds the
+// issuers; empty leaves it out. Characters that may not stand in an
 // attribute are dropped, so the value is always a valid one.
-func AppendChallenge(dst []byte, realm, errorCode, scope string) []byte {
+func AppendChallenge(dst []byte, realm, errorCode, scope, metadata string) []byte {
 	dst = append(dst, `Bearer realm="`...)
 	dst = appendAttribute(dst, realm)
 	dst = append(dst, '"')
@@ -34,6 +36,11 @@ func AppendChallenge(dst []byte, realm, errorCode, scope string) []byte {
 	if scope != "" {
 		dst = append(dst, `, scope="`...)
 		dst = appendAttribute(dst, scope)
+		dst = append(dst, '"')
+	}
+	if metadata != "" {
+		dst = append(dst, `, resource_metadata="`...)
+		dst = appendAttribute(dst, metadata)
 		dst = append(dst, '"')
 	}
 	return dst

@@ -158,16 +158,19 @@ func TestReference(t *testing.T) {
 
 func TestAppendChallenge(t *testing.T) {
 	tests := []struct {
-		realm, code, scope, want string
+		realm, code, scope, metadata, want string
 	}{
-		{"memgate", NoCredential, "", `Bearer realm="memgate"`},
-		{"memgate", InvalidToken, "", `Bearer realm="memgate", error="invalid_token"`},
-		{"memgate", InsufficientScope, "memory:read memory:write",
+		{"memgate", NoCredential, "", "", `Bearer realm="memgate"`},
+		{"memgate", InvalidToken, "", "", `Bearer realm="memgate", error="invalid_token"`},
+		{"memgate", InsufficientScope, "memory:read memory:write", "",
 			`Bearer realm="memgate", error="insufficient_scope", scope="memory:read memory:write"`},
-		{"a\"b\\c\r\nd\x00é", InvalidRequest, "x\"y", `Bearer realm="abcd", error="invalid_request", scope="xy"`},
+		{"a\"b\\c\r\nd\x00é", InvalidRequest, "x\"y", "", `Bearer realm="abcd", error="invalid_request", scope="xy"`},
+		{"memgate", InvalidToken, "", "https://a.example/.well-known/oauth-protected-resource",
+			`Bearer realm="memgate", error="invalid_token", resource_metadata="https://a.example/.well-known/oauth-protected-resource"`},
+		{"memgate", NoCredential, "", "x\", error=\"y", `Bearer realm="memgate", resource_metadata="x, error=y"`},
 	}
 	for _, tt := range tests {
-		if got := string(AppendChallenge([]byte("> "), tt.realm, tt.code, tt.scope)); got != "> "+tt.want {
+		if got := string(AppendChallenge([]byte("> "), tt.realm, tt.code, tt.scope, tt.metadata)); got != "> "+tt.want {
 			t.Errorf("got %s, want > %s", got, tt.want)
 		}
 	}

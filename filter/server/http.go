@@ -39,6 +39,8 @@ func (s *Server) handler(registry *prometheus.Registry) http.Handler {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = w.Write(wire)
 	})
+	mux.HandleFunc("GET /.well-known/oauth-protected-resource", s.resourceMetadata)
+	mux.HandleFunc("GET /.well-known/oauth-protected-resource/", s.resourceMetadata)
 	mux.HandleFunc("/api/v2/", func(w http.ResponseWriter, r *http.Request) {
 		api := s.current.Load().api
 		if api == nil {
