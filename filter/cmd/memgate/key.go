@@ -48,8 +48,10 @@ func keyCreateCommand() *cobra.Command {
 	name := cmd.Flags().String("name", "", "a note on what the key is for")
 	scope := cmd.Flags().String("scope", "", "scopes, separated by spaces")
 	ttl := cmd.Flags().Duration("expires-in", 0, "lifetime; 0 for none")
-	_ = cmd.MarkFlagRequired("tenant")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *tenant == "" {
+			return usageError{fmt.Errorf("--tenant is required")}
+		}
 		keys, err := keysAt(*config)
 		if err != nil {
 			return err

@@ -84,7 +84,7 @@ func scanLines(in io.Reader, out io.Writer) error {
 			Text *string `json:"text"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Text == nil {
-			return fmt.Errorf("line %d is not {\"text\": \"...\"}", n)
+			return errors.Join(fmt.Errorf("line %d is not {\"text\": \"...\"}", n), w.Flush())
 		}
 		if err := encoder.Encode(map[string][]finding{"findings": scan([]byte(*line.Text))}); err != nil {
 			return err
