@@ -334,15 +334,25 @@ func (s *stream) replaceHeld() bool {
 	return true
 }
 
-// OnHttpResponseTrailers ends a response that has trailers. What was held back
-// until more would come has no place to go any more: there is no such response
-// unless its trailers were sent in the middle of what looks like a finding.
+// OnHttpResponseTrailers ends a response that has trailers. Like those of a
+// request they do not go on where bodies are looked into. What was held back of
+// a stream until more would come has no place to go any more, so that a stream
+// that ends in the middle of what looks like a finding breaks off.
 func (s *stream) OnHttpResponseTrailers(int) types.Action {
 	r := &s.response
 	if s.refused || r.plan == inspect.Pass || r.done {
 		return types.ActionContinue
 	}
 	r.done = true
+	list, err := proxywasm.GetHttpResponseTrailers()
+	if err != nil {
+		return s.refuse(&problem.Unavailable)
+	}
+	for i := range list {
+		if err := proxywasm.RemoveHttpResponseTrailer(list[i][0]); err != nil {
+			return s.refuse(&problem.Unavailable)
+		}
+	}
 	before := len(r.out)
 	out, refusal := r.body.Next(r.out, nil, true)
 	r.out = out

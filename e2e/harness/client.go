@@ -26,7 +26,9 @@ type Request struct {
 type Response struct {
 	Status int
 	Header http.Header
-	Body   string
+	// Trailer is what followed the body.
+	Trailer http.Header
+	Body    string
 	// Length is the Content-Length, -1 without one.
 	Length int64
 	// Broken says that the response broke off.
@@ -96,7 +98,7 @@ func read(response *http.Response) *Response {
 	defer response.Body.Close()
 	text, broken := io.ReadAll(response.Body)
 	return &Response{
-		Status: response.StatusCode, Header: response.Header, Body: string(text),
+		Status: response.StatusCode, Header: response.Header, Trailer: response.Trailer, Body: string(text),
 		Length: response.ContentLength, Broken: broken, ID: response.Header.Get("X-Request-Id"),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -25,6 +26,8 @@ type WasmEdge struct {
 	Memgate  *FakeMemgate
 	Upstream *Upstream
 	Policies *Policies
+
+	policy *policy.Policy
 }
 
 // MaxBody is the largest body that a test of a [WasmEdge] can send, in bytes.
@@ -49,12 +52,20 @@ func StartWasm(t T, edit func(*policy.Policy)) *WasmEdge {
 	if edit != nil {
 		edit(p)
 	}
-	bootstrap, err := render.Envoy(p)
+	e.policy = p
+	e.Envoy = StartEnvoy(t, e.Bootstrap(t))
+	return e
+}
+
+// Bootstrap is the configuration of the edge's Envoy, for a suite that starts
+// another one with a difference.
+func (e *WasmEdge) Bootstrap(t T) *bootstrapv3.Bootstrap {
+	t.Helper()
+	bootstrap, err := render.Envoy(e.policy)
 	if err != nil {
 		t.Fatalf("rendering: %v", err)
 	}
-	e.Envoy = StartEnvoy(t, bootstrap)
-	return e
+	return bootstrap
 }
 
 const (

@@ -10,7 +10,12 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/memgate/memgate/e2e/harness"
+	"github.com/memgate/memgate/envoy/render"
 	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/pii"
 	"github.com/memgate/memgate/filter/problem"
@@ -182,6 +187,53 @@ func TestTrailers(t *testing.T) {
 	r.Body = `{"content":`
 	if got = harness.Do(t, edge.URL, r); got.Status != 400 {
 		t.Errorf("malformed body with trailers: %d %s", got.Status, got.Body)
+	}
+}
+
+// A mesh may let an upstream's trailers through. They end at the filter, and so
+// does a stream that they cut in the middle of what could be a finding.
+func TestResponseTrailers(t *testing.T) {
+	bootstrap := edge.Bootstrap(t)
+	for _, c := range bootstrap.StaticResources.Clusters {
+		if c.Name != render.ClusterUpstream {
+			continue
+		}
+		options, err := anypb.New(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
+				},
+			},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range c.TypedExtensionProtocolOptions {
+			c.TypedExtensionProtocolOptions[name] = options
+		}
+	}
+	other := harness.StartEnvoy(t, bootstrap)
+	digest := edge.Policies.Add(t, cases.Policy())
+	get := func(mediaType, text string) *harness.Response {
+		edge.Upstream.Answer(t.Name(), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", mediaType)
+			w.Header().Set("Trailer", "X-T")
+			_, _ = w.Write([]byte(text))
+			_ = http.NewResponseController(w).Flush()
+			w.Header().Set("X-T", "ann@example.com")
+		})
+		return harness.Do(t, other.URL, harness.Request{HTTP2: true, Header: map[string]string{
+			harness.PolicyHeader: digest, harness.AnswerHeader: t.Name(),
+		}})
+	}
+	if r := get("application/json", body); r.Status != 200 || r.Body != rewritten || r.Trailer.Get("X-T") != "" {
+		t.Errorf("%d %s, trailers %v, broken %v", r.Status, r.Body, r.Trailer, r.Broken)
+	}
+	if r := get("text/plain", "write to ann@exam"); r.Broken == nil && r.Body != "write to ann@exam" {
+		t.Errorf("%d %q, trailers %v", r.Status, r.Body, r.Trailer)
+	}
+	if r := get("text/plain", "write to ann@example.com"); strings.Contains(r.Body, "example.com") || r.Broken == nil && r.Body != "write to [EMAIL_ADDRESS]" {
+		t.Errorf("%d %q, broken %v", r.Status, r.Body, r.Broken)
 	}
 }
 

@@ -25,7 +25,7 @@ func clusters(p *policy.Policy, a addresses) ([]*clusterv3.Cluster, error) {
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-					HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
+					HttpProtocolOptions: new(corev3.Http1ProtocolOptions), // trailers end here
 				},
 			},
 		},

@@ -86,7 +86,6 @@ func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
 			MaxHeadersCount:              u32(maxHeaders),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
 		},
-		HttpProtocolOptions: &corev3.Http1ProtocolOptions{EnableTrailers: true},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 			MaxConcurrentStreams:                    u32(maxStreams),
 			InitialStreamWindowSize:                 u32(streamWindow),

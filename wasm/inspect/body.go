@@ -17,6 +17,7 @@ type Body struct {
 	rules    *content.Body
 	rewriter *pii.Rewriter // nil: only the length is checked
 	use      use
+	untyped  bool  // a first byte is refused: the message does not say what it is
 	seen     int64 // bytes taken so far
 }
 
@@ -69,13 +70,17 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	if last && b.seen == 0 {
 		return dst, nil
 	}
-	// 3. A body that is not looked into.
+	// 3. A body of which nobody says what it is.
+	if b.untyped && b.seen > 0 {
+		return dst, &problem.UnsupportedMediaType
+	}
+	// 4. A body that is not looked into.
 	if b.rewriter == nil {
 		return append(dst, piece...), nil
 	}
-	// 4. Form, depth, fields, personal data.
+	// 5. Form, depth, fields, personal data.
 	dst, err := b.rewriter.Write(dst, piece)
-	// 5. What was held back because it could have become a finding, and the
+	// 6. What was held back because it could have become a finding, and the
 	// check that the body is complete.
 	if err == nil && last {
 		dst, err = b.rewriter.Close(dst)

@@ -92,12 +92,18 @@ func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 		return Pass, &problem.UnsupportedEncoding
 	}
 	// 2. Type.
+	n, known := length(h)
 	format, verdict := rules.Decide(h.Get("content-type"))
+	if verdict == content.Refuse && !known && !h.Has("content-type") {
+		// It may still turn out that there is no body: some clients say so late.
+		*b = Body{rules: rules, untyped: true}
+		return Hold, nil
+	}
 	if verdict == content.Refuse {
 		return Pass, &problem.UnsupportedMediaType
 	}
 	// 3. Length, as far as it is announced.
-	if n, known := length(h); known && !rules.Fits(n) {
+	if known && !rules.Fits(n) {
 		return Pass, &problem.BodyTooLarge
 	}
 	// 4. Everything that needs the bytes.

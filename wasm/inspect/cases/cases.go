@@ -156,6 +156,7 @@ func requests() []Case {
 		}),
 		pass(Case{Name: "no body", Method: "GET", Type: "-"}),
 		pass(Case{Name: "an empty chunked body", Chunked: true}),
+		pass(Case{Name: "an empty chunked body without a type", Method: "DELETE", Type: "-", Chunked: true}),
 		pass(Case{Name: "identity is no encoding", Header: map[string]string{"Content-Encoding": "identity"}, Body: `{}`, Upstream: `{}`}),
 		pass(Case{Name: "a charset that can be read", Type: "application/json; charset=UTF-8", Body: `{}`, Upstream: `{}`}),
 		pass(Case{
@@ -177,6 +178,7 @@ func requests() []Case {
 		refuse(Case{Name: "too large, unannounced", Body: `["` + strings.Repeat("x", 1100) + `"]`, Chunked: true}, &problem.BodyTooLarge),
 		refuse(Case{Name: "another type", Type: "text/plain", Body: `{}`}, &problem.UnsupportedMediaType),
 		refuse(Case{Name: "no type", Type: "-", Body: `{}`}, &problem.UnsupportedMediaType),
+		refuse(Case{Name: "no type, unannounced", Type: "-", Body: `{}`, Chunked: true}, &problem.UnsupportedMediaType),
 		refuse(Case{Name: "another charset", Type: "application/json; charset=utf-16", Body: `{}`}, &problem.UnsupportedMediaType),
 		refuse(Case{Name: "compressed", Header: map[string]string{"Content-Encoding": "gzip"}, Body: `{}`}, &problem.UnsupportedEncoding),
 		refuse(Case{Name: "compressed twice", Header: map[string]string{"Content-Encoding": "identity, br"}, Body: `{}`}, &problem.UnsupportedEncoding),
