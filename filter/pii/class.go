@@ -68,7 +68,8 @@ func kinds() (k [256]uint8) {
 	return k
 }
 
-// nextTrigger returns the first position from i on whose byte is a trigger, or len(b).
+// nextTrigger returns the first position from i on whose byte is a trigger, or len(b):
+// a text without triggers has no values.
 func nextTrigger(b []byte, i int) int {
 	for i+8 <= len(b) {
 		w := b[i : i+8 : i+8]
@@ -82,6 +83,83 @@ func nextTrigger(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// nextPlace returns the first position from i on where a value may have its trigger,
+// or len(b). It passes over triggers that the bytes around them show to be none.
+func nextPlace(b []byte, i int) int {
+	for {
+		for i+8 <= len(b) {
+			w := b[i : i+8 : i+8]
+			if trigger[w[0]]|trigger[w[1]]|trigger[w[2]]|trigger[w[3]]|
+				trigger[w[4]]|trigger[w[5]]|trigger[w[6]]|trigger[w[7]] != 0 {
+				break
+			}
+			i += 8
+		}
+		for i < len(b) && trigger[b[i]] == 0 {
+			i++
+		}
+		if i < 2 || i+8 > len(b) {
+			return i
+		}
+		// The bytes from two before the trigger to seven after it.
+		p, q, w := b[i-1], b[i-2], b[i:i+8:i+8]
+		next := w[1]
+		switch trigger[w[0]] {
+		case trDigit:
+			switch {
+			case word(p):
+				if q == '\\' || kind[p]&kind[q]&isLetter != 0 || kind[p]&isLetter != 0 && kind[q]&isLetter != 0 {
+					return i // an escape, or a country's code
+				}
+				for i < len(b) && kind[b[i]]&isAlnum != 0 {
+					i++
+				}
+				continue
+			case (p == '.' || p == ':') && kind[q]&isDigit != 0, p == '-' && word(q):
+				for i < len(b) && kind[b[i]]&isDigit != 0 {
+					i++
+				}
+				continue
+			case p == '(' || p == '+':
+				return i
+			}
+			if !hopeless(w) {
+				return i
+			}
+			i++
+			for i < len(b) && kind[b[i]]&isDigit != 0 {
+				i++
+			}
+			continue
+		case trAt:
+			if kind[p]&isLocal != 0 || p >= 0x80 {
+				return i
+			}
+		case trColon:
+			if next == ':' && p != ':' || kind[next]&kind[p]&isHex != 0 {
+				return i
+			}
+		case trUnderscore:
+			if q == 'h' || p == 'k' || p == 'b' && q == 'u' || p == 'c' && q == 'e' {
+				return i
+			}
+		case trHyphen:
+			if q == 'x' || p == 'k' && q == 's' || p == 'p' && q == 'p' || next == '-' && w[5] == 'B' {
+				return i
+			}
+		case trUpperA:
+			if !(word(p) && q != '\\') && (next == 'K' || next == 'S' || next == 'B' || next == 'C' || next == '3') {
+				return i
+			}
+		case trUpperJ:
+			if p == 'y' && q == 'e' {
+				return i
+			}
+		}
+		i++
+	}
 }
 
 // word says whether c is an ASCII letter, a digit or an underscore. Bytes of other

@@ -18,97 +18,113 @@ func adjust(b []byte, start int, e Entity, score float32) float32 {
 	if score < Threshold {
 		edge = max(start-nearContext, 0)
 	}
-	end := start
 	number := false // the word on the right is number, as in: my number is
-	for end > edge {
-		if !wordByte(b[end-1]) {
-			end--
+	for i := start; i > edge; {
+		if wordByte(b[i-1]) == 0 {
+			i--
 			continue
 		}
-		s := end - 1
-		for s > edge && wordByte(b[s-1]) && !(kind[b[s]]&isUpper != 0 && kind[b[s-1]]&isLower != 0) {
-			s--
+		end := i
+		h := uint32(0)
+		for {
+			c := b[i-1]
+			i--
+			h = h*hashFactor + uint32(c|wordByte(c))
+			if i == edge || wordByte(b[i-1]) == 0 || kind[c]&isUpper != 0 && kind[b[i-1]]&isLower != 0 {
+				break
+			}
 		}
-		if s == edge && s > 0 && wordByte(b[s-1]) {
+		if i == edge && i > 0 && wordByte(b[i-1]) != 0 {
 			break // cut off
 		}
-		w := b[s:end]
-		if number && e == PhoneNumber && possessive(w) {
-			return min(score+0.35, max(score, mostCertain))
-		}
-		number = string(w) == "number"
-		switch speaks(w, e) {
-		case 2:
-			return min(score+0.35, max(score, mostCertain))
-		case 1:
-			return min(score+0.25, max(score, mostCertain))
-		case -1:
-			if e == IPAddress {
-				return max(score-0.35, 0)
+		var w *contextWord
+		for slot := h % contextSlots; ; slot = (slot + 1) % contextSlots {
+			n := contextIndex[slot]
+			if n == 0 {
+				break
 			}
+			if c := &contextWords[n-1]; contextHash[n-1] == h && len(c.word) == end-i {
+				w = c
+				break
+			}
+		}
+		if w == nil {
+			number = false
+			continue
+		}
+		bit := uint8(1) << e
+		switch {
+		case w.pro&bit != 0, number && e == PhoneNumber && w.possessive:
+			return min(score+0.35, max(score, mostCertain))
+		case w.perhaps&bit != 0:
+			return min(score+0.25, max(score, mostCertain))
+		case w.contra&bit != 0 && e == IPAddress:
+			return max(score-0.35, 0)
+		case w.contra&bit != 0:
 			return max(score-0.25, 0)
 		}
-		end = s
+		number = w.number
 	}
 	return score
 }
 
-// possessive says whether w says whose number it is.
-func possessive(w []byte) bool {
-	switch string(w) {
-	case "my", "My", "his", "His", "her", "Her", "your", "Your", "their", "Their", "our", "Our":
-		return true
+// wordByte returns 0 when c is no byte of a word, and otherwise what to or it with to
+// get it in lower case. Bytes of other scripts are of words.
+func wordByte(c byte) byte {
+	if c >= 0x80 {
+		return 0x80
 	}
-	return false
+	return foldASCII[c&0x7f]
 }
 
-func wordByte(c byte) bool { return kind[c]&isLetter != 0 || c >= 0x80 }
-
-// speaks says whether the word w speaks for the entity (2), perhaps does (1), speaks
-// against it (-1), or says nothing about it.
-func speaks(w []byte, e Entity) int {
-	const longest = 16
-	if len(w) < 2 || len(w) > longest {
-		return 0
-	}
-	var l [longest]byte
-	for k, c := range w {
-		l[k] = lower(c)
-	}
-	switch s := string(l[:len(w)]); s {
-	case "phone", "phones", "telephone", "tel", "telefon", "teléfono", "telefono", "téléphone", "tél", "fone", "fon",
-		"mobile", "mobil", "móvil", "movil", "celular", "cellphone", "fax",
-		"dial", "sms", "whatsapp", "hotline", "landline", "voicemail", "callback", "msisdn", "rufnummer", "电话", "手机", "電話", "携帯", "전화", "телефон":
-		return is(e == PhoneNumber)
-	case "call", "calls", "called", "calling", "ring", "text", "contact", "reach", "portable", "handy", "cell":
-		return is(e == PhoneNumber) / 2
-	case "ssn", "ssns", "social", "security", "ss", "tin", "taxpayer", "itin":
-		return is(e == USSSN)
-	case "card", "cards", "credit", "debit", "visa", "mastercard", "amex", "discover", "maestro", "jcb", "diners", "pan", "cc",
-		"creditcard", "payment", "tarjeta", "karte", "kreditkarte", "carte", "cartão":
-		return is(e == CreditCard)
-	case "ip", "ips", "ipv", "ipaddress", "address", "host", "hosts", "server", "gateway", "subnet", "dns", "ping", "addr", "client",
-		"router", "localhost", "remote", "network":
-		return is(e == IPAddress)
-	case "iban", "account", "konto", "bank", "swift", "bic":
-		return is(e == IBANCode)
-	case "version", "versions", "release", "build", "firmware", "ver", "section", "chapter", "upgrade", "upgraded", "oid",
-		"clause", "paragraph":
-		if e == IPAddress {
-			return -1
-		}
-	case "order", "orders", "invoice", "ticket", "tracking", "sku", "isbn", "serial", "part", "case", "reference", "ref",
-		"transaction", "product", "item", "model", "id", "uuid", "hash", "commit", "timestamp", "doi", "issn", "ean", "upc":
-		if e == PhoneNumber || e == USSSN || e == CreditCard {
-			return -1
-		}
-	}
-	return 0
+// contextWord is a word, in lower case, and the entities that it speaks for, perhaps
+// speaks for, and speaks against, as bits.
+type contextWord struct {
+	word                 string
+	pro, perhaps, contra uint8
+	possessive, number   bool
 }
 
-func is(yes bool) int {
-	if yes {
-		return 2
+const (
+	hashFactor   = 0x01000193
+	contextSlots = 1024 // several times the number of words
+)
+
+var (
+	foldASCII    = foldTable()
+	contextWords = listContextWords()
+	contextHash  = hashContextWords()
+	contextIndex = indexContextWords()
+)
+
+func foldTable() (t [128]byte) {
+	for c := range t {
+		if kind[c]&isLetter != 0 {
+			t[c] = 0x20
+		}
 	}
-	return 0
+	return t
+}
+
+func hashContextWords() []uint32 {
+	hs := make([]uint32, len(contextWords))
+	for n, w := range contextWords {
+		for k := len(w.word) - 1; k >= 0; k-- {
+			hs[n] = hs[n]*hashFactor + uint32(w.word[k])
+		}
+	}
+	return hs
+}
+
+// indexContextWords puts each word's number, plus one, into the first free slot from
+// that of its hash on.
+func indexContextWords() (index [contextSlots]uint16) {
+	for n, h := range contextHash {
+		slot := h % contextSlots
+		for index[slot] != 0 {
+			slot = (slot + 1) % contextSlots
+		}
+		index[slot] = uint16(n + 1)
+	}
+	return index
 }

@@ -62,6 +62,11 @@ func (g *digitGroups) read(b []byte, i int, final bool) verdict {
 		if j == len(b) || g.n == maxGroups {
 			return found
 		}
+		if c := b[j]; j+1 < len(b) && kind[b[j+1]]&isDigit != 0 && (c == ' ' || c == '-' || c == '.') {
+			g.sep[g.n-1] = c
+			i = j + 1
+			continue
+		}
 		c, width := separator(b, j)
 		if j+width >= len(b) && width > 0 {
 			if !final {
@@ -139,9 +144,6 @@ func detectNumber(b []byte, i int, final bool, g *digitGroups) (candidate, verdi
 			return candidate{end: digitsEnd(b, i)}, none
 		}
 	}
-	if start == i && hopeless(b, i) {
-		return candidate{end: digitsEnd(b, i)}, none
-	}
 	switch g.read(b, i, final) {
 	case more:
 		return candidate{start: start}, more
@@ -207,34 +209,43 @@ func plain(b []byte, g *digitGroups, i int) candidate {
 	return candidate{}
 }
 
-// hopeless says, from the first digits at b[i] and what follows them, that no value
-// without '+' or '(' begins here: nearly all numbers in prose.
-func hopeless(b []byte, i int) bool {
-	if i+4 >= len(b) {
-		return false
-	}
-	n := 1
-	for n < 3 && kind[b[i+n]]&isDigit != 0 {
-		n++
-	}
-	if n == 3 {
-		return false
-	}
-	switch c := b[i+n]; c {
-	case ' ', '-', '/':
-		if n == 2 {
-			return b[i] != '0' && i+6 < len(b) && kind[b[i+3]]&kind[b[i+4]]&kind[b[i+5]]&kind[b[i+6]]&isDigit == 0
+// hopeless says, from a number's first digit and the seven bytes after it, that no
+// value without '+' or '(' begins there: nearly all numbers in prose.
+func hopeless(w []byte) bool {
+	_ = w[7]
+	switch {
+	case kind[w[1]]&isDigit == 0: // one digit: the North American country code, or an address
+		switch w[1] {
+		case ' ', '-', '/':
+			return w[0] != '1' || w[2] != '(' && kind[w[2]]&kind[w[3]]&kind[w[4]]&isDigit == 0
+		case '.':
+			return kind[w[2]]&isDigit == 0
+		case '(', ')', 0xC2, 0xE2:
+			return false
 		}
-		if b[i] != '1' {
-			return true
+		return true
+	case kind[w[2]]&isDigit == 0: // two: an area code
+		switch w[2] {
+		case ' ', '-', '/':
+			return w[0] != '0' && kind[w[3]]&kind[w[4]]&kind[w[5]]&kind[w[6]]&isDigit == 0
+		case '.':
+			return kind[w[3]]&isDigit == 0
+		case '(', ')', 0xC2, 0xE2:
+			return false
 		}
-		return b[i+2] != '(' && (kind[b[i+2]]&kind[b[i+3]]&kind[b[i+4]]&isDigit == 0)
-	case '.':
-		return kind[b[i+n+1]]&isDigit == 0
-	case '(', ')', 0xC2, 0xE2:
-		return false
+		return true
+	case kind[w[3]]&isDigit == 0 || kind[w[4]]&isDigit == 0: // three or four, and no separator
+		c := w[3]
+		if kind[c]&isDigit != 0 {
+			c = w[4]
+		}
+		switch c {
+		case ' ', '-', '.', '/', '(', ')', 0xC2, 0xE2:
+			return false
+		}
+		return true
 	}
-	return true
+	return false
 }
 
 // digitsEnd returns the end of the run of digits at b[i].

@@ -82,7 +82,7 @@ func (s *Scanner) Scan(dst []Finding, buf []byte, from int, final bool) (finding
 	safe = len(buf)
 loop:
 	for {
-		i = nextTrigger(buf, i)
+		i = nextPlace(buf, i)
 		if i == len(buf) {
 			break
 		}
@@ -138,18 +138,12 @@ func (s *Scanner) detect(b []byte, i int, final bool) (candidate, verdict) {
 	case trDigit:
 		return detectNumber(b, i, final, &s.groups)
 	case trAt:
-		if i == 0 || kind[b[i-1]]&isLocal == 0 && b[i-1] < 0x80 {
-			return candidate{}, none
-		}
 		return detectEmail(b, i, final)
 	case trColon:
 		return detectIPv6(b, i, final)
 	case trUnderscore:
 		return detectUnderscore(b, i, final)
 	case trHyphen:
-		if i+5 < len(b) && b[i+1] == '-' && b[i+5] != 'B' {
-			return candidate{}, none
-		}
 		return detectHyphen(b, i, final)
 	case trUpperA:
 		return detectAWS(b, i, final)
