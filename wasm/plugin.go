@@ -1,3 +1,5 @@
+//lint:file-ignore ST1003 the SDK's interfaces have these names
+
 package main
 
 import (

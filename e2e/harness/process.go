@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -181,13 +180,4 @@ func FreeAddress(t T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-func portOf(address string) uint32 {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.ParseUint(port, 10, 16)
-	return uint32(n)
 }

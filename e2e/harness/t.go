@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -84,11 +83,4 @@ func (s *suite) TempDir() string {
 	}
 	s.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
-}
-
-// contextOf ends with the test.
-func contextOf(t T) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return ctx
 }
