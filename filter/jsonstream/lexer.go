@@ -77,6 +77,16 @@ const (
 	failed
 )
 
+// part says which part of a string or number an event is.
+type part uint8
+
+const (
+	first part = 1 << iota
+	last
+	escaped
+	whole = first | last
+)
+
 // Lexer is an incremental reader of JSON. The zero value is not ready: call
 // [Lexer.Reset] first. The accessors describe the last event, until the next.
 type Lexer struct {
@@ -90,13 +100,11 @@ type Lexer struct {
 	state state
 	num   number
 	kind  Kind // of the string: Key or String
-	fresh bool // the string or number has no part yet
+	fresh part // first, as long as the string or number has no part
 
 	text       []byte
 	start, end int
-	first      bool
-	last       bool
-	escaped    bool
+	part       part
 
 	pend  [12]byte // an escape, code point or literal that a chunk has split
 	npend int
@@ -113,8 +121,7 @@ func (l *Lexer) Reset(opt Options) {
 	l.opt = opt
 	l.chunk, l.pos, l.base, l.depth = nil, 0, 0, 0
 	l.state, l.npend, l.err = atValue, 0, nil
-	l.text, l.start, l.end = nil, 0, 0
-	l.first, l.last, l.escaped = false, false, false
+	l.text, l.start, l.end, l.part = nil, 0, 0, 0
 }
 
 // Feed gives the lexer the next chunk, once the one before is used up. The
@@ -135,15 +142,19 @@ func (l *Lexer) Text() []byte { return l.text }
 func (l *Lexer) Span() (start, end int) { return l.start, l.end }
 
 // First reports whether the event is the first part of its string or number.
-func (l *Lexer) First() bool { return l.first }
+func (l *Lexer) First() bool { return l.part&first != 0 }
 
 // Last reports whether the event is the last part of its string or number. Its
 // text may be empty.
-func (l *Lexer) Last() bool { return l.last }
+func (l *Lexer) Last() bool { return l.part&last != 0 }
 
 // Escaped reports whether the event is one escape sequence. All other parts of
 // a string stand for themselves.
-func (l *Lexer) Escaped() bool { return l.escaped }
+func (l *Lexer) Escaped() bool { return l.part&escaped != 0 }
+
+// Whole reports whether the event is a whole string or number that stands for
+// itself.
+func (l *Lexer) Whole() bool { return l.part == whole }
 
 // Depth returns how many arrays and objects are open after the event.
 func (l *Lexer) Depth() int { return l.depth }
@@ -206,8 +217,8 @@ func (l *Lexer) Next() Kind {
 		case atValue:
 			switch c {
 			case '"':
-				l.pos++
-				l.state, l.kind, l.fresh = inString, String, true
+				l.state, l.kind = inString, String
+				return l.beginString()
 			case '{':
 				return l.opening(ObjectBegin)
 			case '[':
@@ -226,8 +237,8 @@ func (l *Lexer) Next() Kind {
 			if c != '"' {
 				return l.fail(ErrSyntax)
 			}
-			l.pos++
-			l.state, l.kind, l.fresh = inString, Key, true
+			l.state, l.kind = inString, Key
+			return l.beginString()
 		case atColon:
 			if c != ':' {
 				return l.fail(ErrSyntax)
@@ -295,7 +306,7 @@ func (l *Lexer) structural(k Kind) Kind {
 	l.pos++
 	l.end = l.start + 1
 	l.text = nil
-	l.first, l.last, l.escaped = true, true, false
+	l.part = whole
 	return k
 }
 

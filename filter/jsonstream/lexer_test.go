@@ -36,6 +36,9 @@ func read(t testing.TB, opt Options, input []byte, n int) (string, error) {
 		} else if start != raw {
 			t.Fatalf("part at %d follows on %d", start, raw)
 		}
+		if l.Whole() != (l.First() && l.Last() && !l.Escaped()) {
+			t.Fatal("Whole does not say what First, Last and Escaped do")
+		}
 		raw = end
 		if l.Escaped() {
 			decoded, size := Unescape(nil, append(bytes.Clone(input[start:end]), '"'))
@@ -212,6 +215,8 @@ func TestLenient(t *testing.T) {
 		{"high surrogate and escape", `"\ud83d\nx"`, ` k8@1:` + "\ufffd\nx" + `$10`},
 		{"high surrogate and unicode escape", `"\ud83d\u0040"`, ` k8@1:` + "\ufffd@" + `$13`},
 		{"two high surrogates", `"\ud83d\ud83d\ude00"`, ` k8@1:` + "\ufffd😀" + `$19`},
+		{"high surrogate and escape at the end", `"\ud83d\n`, ` k8@1:` + "\ufffd\n" + ` !9`},
+		{"high surrogate and unicode escape at the end", `"\ud83d\u0040`, ` k8@1:` + "\ufffd@" + ` !13`},
 		{"high surrogate and bad escape", `"\ud83d\x"`, ` k8@1:` + "\ufffd" + ` !7`},
 		{"low surrogate alone", `"\ude00\ud83d"`, ` k8@1:` + "\ufffd\ufffd" + `$13`},
 		{"bad UTF-8 outside", "\xff", ` !0`},

@@ -75,11 +75,11 @@ func (l *Lexer) scalar(c byte) bool {
 		l.lit = litNull
 	case '-':
 		// Its part begins with the sign, which nextNumber does not expect.
-		l.state, l.num, l.fresh = inNumber, numMinus, true
+		l.state, l.num, l.fresh = inNumber, numMinus, first
 		return true
 	default:
 		l.num = numMinus
-		l.state, l.fresh = inNumber, true
+		l.state, l.fresh = inNumber, first
 		return c-'0' < 10
 	}
 	l.state = inLiteral
@@ -90,7 +90,7 @@ func (l *Lexer) scalar(c byte) bool {
 func (l *Lexer) nextNumber() Kind {
 	b := l.chunk[l.pos:]
 	n := 0
-	if l.fresh && len(b) > 0 && b[0] == '-' {
+	if l.fresh != 0 && len(b) > 0 && b[0] == '-' {
 		n = 1
 	}
 	for n < len(b) {
@@ -118,14 +118,14 @@ func (l *Lexer) nextNumber() Kind {
 }
 
 // numberPart is an event of the next n bytes.
-func (l *Lexer) numberPart(n int, last bool) Kind {
+func (l *Lexer) numberPart(n int, ends bool) Kind {
 	l.text = l.chunk[l.pos : l.pos+n]
 	l.start = l.base + l.pos
 	l.pos += n
 	l.end = l.start + n
-	l.first, l.last, l.escaped = l.fresh, last, false
-	l.fresh = false
-	if last {
+	l.part, l.fresh = l.fresh, 0
+	if ends {
+		l.part |= last
 		l.valueDone()
 	}
 	return Number
@@ -148,7 +148,7 @@ func (l *Lexer) nextLiteral() Kind {
 		l.end = l.base + l.pos
 		l.start = l.end - l.npend
 		l.npend = 0
-		l.first, l.last, l.escaped = true, true, false
+		l.part = whole
 		l.valueDone()
 		return Literal
 	}

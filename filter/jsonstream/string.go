@@ -5,6 +5,29 @@ import (
 	"unicode/utf8"
 )
 
+// beginString reads the quote at the position and returns the first part of the
+// string: all of it, if it is as simple as most are.
+func (l *Lexer) beginString() Kind {
+	l.pos++
+	b := l.chunk[l.pos:]
+	n, ascii := plain(b)
+	if n == len(b) || b[n] != '"' || !ascii && !l.opt.Lenient {
+		l.fresh = first
+		return l.nextString()
+	}
+	l.text = b[:n]
+	l.start = l.base + l.pos
+	l.end = l.start + n
+	l.pos += n + 1
+	l.part = whole
+	if l.kind == Key {
+		l.state = atColon
+	} else {
+		l.valueDone()
+	}
+	return l.kind
+}
+
 // nextString returns the next part of the string that the lexer is in.
 func (l *Lexer) nextString() Kind {
 	if l.npend > 0 {
@@ -48,14 +71,13 @@ func (l *Lexer) stringPart(n int) Kind {
 	l.start = l.base + l.pos
 	l.pos += n
 	l.end = l.start + n
-	l.first, l.last, l.escaped = l.fresh, false, false
-	l.fresh = false
+	l.part, l.fresh = l.fresh, 0
 	return l.kind
 }
 
 // stringEnd makes the part the last one.
 func (l *Lexer) stringEnd() {
-	l.last = true
+	l.part |= last
 	if l.kind == Key {
 		l.state = atColon
 	} else {
@@ -105,21 +127,31 @@ func (l *Lexer) escapePart(r rune, n int) {
 		l.text = l.tmp[:utf8.EncodeRune(l.tmp[:], r)]
 	}
 	l.end = l.start + n
-	l.first, l.last, l.escaped = l.fresh, false, true
-	l.fresh = false
+	l.part, l.fresh = l.fresh|escaped, 0
 }
 
 // resume completes the escape or code point that the last chunk cut off.
 func (l *Lexer) resume() Kind {
-	for l.pos < len(l.chunk) {
-		l.pend[l.npend] = l.chunk[l.pos]
-		l.npend++
-		l.pos++
+	for {
 		p := l.pend[:l.npend]
-		if p[0] != '\\' {
-			if !utf8.FullRune(p) {
-				continue
+		if p[0] == '\\' {
+			r, n := unescape(p, l.opt.Lenient)
+			if n < 0 {
+				l.unread()
+				return l.fail(ErrSyntax)
 			}
+			if n > 0 {
+				l.start = l.base + l.pos - l.npend
+				l.npend = copy(l.pend[:], p[n:])
+				if l.npend == 1 && l.pend[0] != '\\' {
+					// Only a look ahead, and not the start of another escape.
+					l.npend = 0
+					l.pos--
+				}
+				l.escapePart(r, n)
+				return l.kind
+			}
+		} else if utf8.FullRune(p) {
 			r, n := utf8.DecodeRune(p)
 			if r == utf8.RuneError && n <= 1 {
 				l.unread()
@@ -128,29 +160,16 @@ func (l *Lexer) resume() Kind {
 			l.text = l.tmp[:copy(l.tmp[:], p)]
 			l.end = l.base + l.pos
 			l.start = l.end - n
-			l.first, l.last, l.escaped = l.fresh, false, false
-			l.fresh, l.npend = false, 0
+			l.part, l.fresh, l.npend = l.fresh, 0, 0
 			return l.kind
 		}
-		r, n := unescape(p, l.opt.Lenient)
-		if n < 0 {
-			l.unread()
-			return l.fail(ErrSyntax)
+		if l.pos == len(l.chunk) {
+			return More
 		}
-		if n == 0 {
-			continue
-		}
-		l.start = l.base + l.pos - l.npend
-		l.npend = copy(l.pend[:], p[n:])
-		if l.npend == 1 && l.pend[0] != '\\' {
-			// Only a look ahead, and not the start of another escape.
-			l.npend = 0
-			l.pos--
-		}
-		l.escapePart(r, n)
-		return l.kind
+		l.pend[l.npend] = l.chunk[l.pos]
+		l.npend++
+		l.pos++
 	}
-	return More
 }
 
 // unread moves the position back in front of what is pending, which is where

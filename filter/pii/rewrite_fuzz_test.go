@@ -222,6 +222,7 @@ func measure(t *testing.T, text []byte, path string, limit int) bool {
 		return len(text) > limit
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
 	start, err := d.Token()
 	if err != nil {
 		t.Fatal(err)

@@ -42,12 +42,26 @@ func (r *Rewriter) json(dst []byte) []byte {
 		case jsonstream.Failed:
 			return r.failed(dst)
 		}
-		if r.search {
-			if dst = r.event(dst, k); r.err != nil {
-				return dst
+		if !r.search {
+			continue
+		}
+		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && harmless(r.lex.Text()) {
+			r.scalar.open = false
+			if k == jsonstream.Key {
+				r.name = r.lex.Text()
 			}
+			continue
+		}
+		if dst = r.event(dst, k); r.err != nil {
+			return dst
 		}
 	}
+}
+
+// harmless reports whether nothing can be found in a whole string: it has no byte
+// that the scanner would look at. Most strings of most bodies have none.
+func harmless(text []byte) bool {
+	return len(text) < direct && nextTrigger(text, 0) == len(text)
 }
 
 // closeJSON ends the input of the lexer.
@@ -97,9 +111,6 @@ func (r *Rewriter) event(dst []byte, k jsonstream.Kind) []byte {
 
 // string searches a part of a string value.
 func (r *Rewriter) string(dst []byte) []byte {
-	if r.harmless() {
-		return dst
-	}
 	if r.lex.First() {
 		start, _ := r.lex.Span()
 		r.begin(r.useContext(), start)
@@ -110,10 +121,6 @@ func (r *Rewriter) string(dst []byte) []byte {
 // key searches a part of a name. When it has ended, it is context of the values
 // that follow.
 func (r *Rewriter) key(dst []byte) []byte {
-	if r.harmless() {
-		r.name = r.lex.Text()
-		return dst
-	}
 	if r.lex.First() {
 		start, _ := r.lex.Span()
 		r.begin(nil, start)
@@ -123,17 +130,6 @@ func (r *Rewriter) key(dst []byte) []byte {
 		r.setContext(r.win.buf)
 	}
 	return dst
-}
-
-// harmless reports whether the event is a whole string, without escapes, in which
-// nothing can be found: it has no byte that the scanner would look at. Most strings
-// of most bodies are.
-func (r *Rewriter) harmless() bool {
-	if !r.lex.First() || !r.lex.Last() || r.lex.Escaped() {
-		return false
-	}
-	text := r.lex.Text()
-	return len(text) < direct && nextTrigger(text, 0) == len(text)
 }
 
 // stringPart searches a part of the string that has begun.
@@ -176,7 +172,7 @@ func (r *Rewriter) number(dst []byte) []byte {
 	s := &r.scalar
 	if r.lex.First() {
 		start, _ := r.lex.Span()
-		if r.lex.Last() && len(text) < minNumber {
+		if r.lex.Whole() && len(text) < minNumber {
 			*s = scalar{start: start, open: r.cfg.Lenient}
 			return dst
 		}
