@@ -7,13 +7,20 @@ const (
 	nearContext = 32
 )
 
+// certain is a score that no word would lower below Threshold, nor another number
+// within the value beat.
+const certain = 0.85
+
 // mostCertain bounds what words can raise a score to: below that of an e-mail address,
 // in which a number may stand.
 const mostCertain = 0.94
 
 // adjust raises or lowers a score by the nearest word on the left of b[start] that
-// says something about the entity.
+// says something about the entity. A score from certain on needs no words.
 func adjust(b []byte, start int, e Entity, score float32) float32 {
+	if score >= certain {
+		return score
+	}
 	edge := max(start-maxContext, 0)
 	if score < Threshold {
 		edge = max(start-nearContext, 0)

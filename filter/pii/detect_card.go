@@ -11,18 +11,30 @@ func card(b []byte, g *digitGroups) candidate {
 	if g.n < 2 || g.sep[0] != ' ' && g.sep[0] != '-' {
 		return candidate{}
 	}
-	for k := 2; k <= min(g.n, 5); k++ {
-		if !g.joined(0, k-1, g.sep[0]) {
-			break
+	k := 0
+	switch g.shape(0, 2) {
+	case 0x44:
+		if g.n > 3 && g.size(2) == 4 && g.size(3) == 4 {
+			k = 4
 		}
-		switch g.shape(0, k) {
-		case 0x4444, 0x465, 0x464, 0x4333, 0x44443, 0x6d:
-			if c := cardOf(b, g, k); c.score > 0 {
-				return c
-			}
+	case 0x46:
+		if g.n > 2 && (g.size(2) == 5 || g.size(2) == 4) {
+			k = 3
 		}
+	case 0x43:
+		if g.n > 3 && g.size(2) == 3 && g.size(3) == 3 {
+			k = 4
+		}
+	case 0x6d:
+		k = 2
 	}
-	return candidate{}
+	if k == 0 || !g.joined(0, k-1, g.sep[0]) {
+		return candidate{}
+	}
+	if c := cardOf(b, g, k); c.score > 0 || k != 4 || g.n == 4 || g.size(4) != 3 || g.sep[3] != g.sep[0] {
+		return c
+	}
+	return cardOf(b, g, 5)
 }
 
 // cardOf validates the number in the first k groups.

@@ -94,25 +94,25 @@ loop:
 				i = c.end
 			}
 		case found:
-			dst = add(dst, first, c, from)
 			i++
-			if c.entity.secret() && c.end > i {
-				if g := growthOf(c); g != closed {
-					s.open.begin(g, buf, c)
-					end, done := s.open.extend(buf, c.end, final)
-					f := &dst[len(dst)-1]
-					if f.End == c.end {
-						f.End = end
-						f.More = !done
-					}
-					if !done {
-						return dst, end
-					}
-					s.open = openValue{}
-					c.end = end
-				}
-				i = c.end
+			var ok bool
+			if dst, ok = add(dst, first, c, from); !ok || c.score < certain {
+				break
 			}
+			i = c.end
+			g := growthOf(c)
+			if g == closed {
+				break
+			}
+			s.open.begin(g, buf, c)
+			end, done := s.open.extend(buf, c.end, final)
+			f := &dst[len(dst)-1]
+			f.End, f.More = end, !done
+			if !done {
+				return dst, end
+			}
+			s.open = openValue{}
+			i = end
 		case more:
 			safe = c.start
 			break loop
@@ -171,25 +171,25 @@ func lookBack(b []byte, p int) int {
 	return s
 }
 
-// add puts c into dst[first:] unless something there that overlaps it is better.
-// What c replaces and what began before c becomes part of it, so that nothing that
-// was recognized stays behind in part, and so that a cut inside cannot bring back
-// what lost.
-func add(dst []Finding, first int, c candidate, from int) []Finding {
+// add puts c into dst[first:] unless something there that overlaps it is better, and
+// says whether it did. What c replaces and what began before c becomes part of it, so
+// that nothing that was recognized stays behind in part, and so that a cut inside
+// cannot bring back what lost.
+func add(dst []Finding, first int, c candidate, from int) ([]Finding, bool) {
 	if c.start < from {
-		return dst
+		return dst, false
 	}
 	k := len(dst)
 	start := c.start
 	for k > first && dst[k-1].End > c.start {
 		f := &dst[k-1]
 		if f.Entity.secret() || !better(c, *f) {
-			return dst
+			return dst, false
 		}
 		start = min(start, f.Start)
 		k--
 	}
-	return append(dst[:k], Finding{Entity: c.entity, Start: start, End: c.end, Score: c.score})
+	return append(dst[:k], Finding{Entity: c.entity, Start: start, End: c.end, Score: c.score}), true
 }
 
 // better says whether c takes the place of f, which was found before: by score, then
