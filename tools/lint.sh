@@ -35,10 +35,16 @@ static() {
   bin=$(go tool -modfile=tools/go.mod -n staticcheck) && GOOS=wasip1 GOARCH=wasm "$bin" ./wasm/...
 }
 
+# The history, and a copy of the tree without what git ignores: fetched tools,
+# binaries, development keys.
 secrets() {
-  local flags=(--no-banner --no-color --verbose --redact --log-level warn) status=0
-  tool gitleaks dir "${flags[@]}" --config tools/gitleaks-tree.toml . || status=1
-  tool gitleaks git "${flags[@]}" --config .gitleaks.toml . || status=1
+  local flags=(--no-banner --no-color --verbose --redact --log-level warn --config "$PWD/.gitleaks.toml") status=0
+  local tree=build/tree bin
+  rm -rf "$tree" && mkdir -p "$tree" || return 1
+  git ls-files -coz --exclude-standard -- . | tar --null -T - -cf - 2>/dev/null | tar -xf - -C "$tree"
+  tool gitleaks git "${flags[@]}" . || status=1
+  bin=$(go tool -modfile=tools/go.mod -n gitleaks) && (cd "$tree" && "$bin" dir "${flags[@]}" .) || status=1
+  rm -rf "$tree"
   return "$status"
 }
 
