@@ -442,3 +442,32 @@ func FuzzModes(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkLexer: compare with
+//
+//	go test -run '^$' -bench Lexer -count 6 ./filter/jsonstream | tee new && benchstat old new
+func BenchmarkLexer(b *testing.B) {
+	record := `{"content":"` + strings.Repeat("The user prefers short answers. ", 12) + `","tags":["a","b"],"n":0.92,"ok":true,"meta":{"id":41}},`
+	for name, input := range map[string]string{
+		"records": "[" + strings.Repeat(record, 2000) + "0]",
+		"escapes": `"` + strings.Repeat(`line\n\u00e9 `, 60_000) + `"`,
+		"greek":   `"` + strings.Repeat("Η μνήμη του χρήστη. ", 30_000) + `"`,
+		"numbers": "[" + strings.Repeat("12,3.25,1048576,-7,", 50_000) + "0]",
+	} {
+		b.Run(name, func(b *testing.B) {
+			in := []byte(input)
+			var l Lexer
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Reset(Options{})
+				l.Feed(in)
+				for l.Next() != More {
+				}
+				if l.Finish() != End {
+					b.Fatal(l.Err())
+				}
+			}
+		})
+	}
+}

@@ -203,7 +203,8 @@ func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 	return dst
 }
 
-// Close ends the body and appends the rest of it to dst.
+// Close ends the body and appends the rest of it to dst. Only Reset and Counts may
+// follow.
 func (r *Rewriter) Close(dst []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
