@@ -57,6 +57,7 @@ const (
 	ReasonTokenIssuedInFuture  Reason = "token_issued_in_future"
 	ReasonSubjectInvalid       Reason = "subject_invalid"
 	ReasonScopesInvalid        Reason = "scopes_invalid"
+	ReasonRolesInvalid         Reason = "roles_invalid"
 	ReasonTenantMissing        Reason = "tenant_missing"
 	ReasonTenantInvalid        Reason = "tenant_invalid"
 	// ReasonKeysUnavailable: no keys of the issuer are at hand, or only such as are too
@@ -92,6 +93,10 @@ const (
 	ReasonTenantMismatch    Reason = "tenant_mismatch"
 	ReasonAgentMismatch     Reason = "agent_mismatch"
 	ReasonInsufficientScope Reason = "insufficient_scope"
+	// ReasonCondition: the route's condition is false. ReasonConditionFailed: it could
+	// not be decided, which counts as false.
+	ReasonCondition       Reason = "condition_not_met"
+	ReasonConditionFailed Reason = "condition_failed"
 )
 
 // ReasonInternal stands for an error that has no typed reason.
@@ -109,13 +114,13 @@ var allReasons = [...]Reason{
 	ReasonKeyAmbiguous, ReasonKeyTypeMismatch, ReasonKeyUse, ReasonKeyWeak,
 	ReasonSignatureLength, ReasonSignatureInvalid, ReasonIssuerMissing, ReasonIssuerUnknown,
 	ReasonAudienceMissing, ReasonAudienceMismatch, ReasonExpiryMissing, ReasonTokenExpired,
-	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid,
+	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid, ReasonRolesInvalid,
 	ReasonTenantMissing, ReasonTenantInvalid, ReasonKeysUnavailable,
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,
-	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope,
+	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope, ReasonCondition, ReasonConditionFailed,
 	ReasonInternal,
 }
 

@@ -20,6 +20,7 @@ func (p *Policy) Lint() []Finding {
 	l.headers()
 	l.issuers()
 	l.resource()
+	l.roles()
 	l.identity()
 	l.limits()
 	l.pii()

@@ -44,12 +44,47 @@ func (l *linter) issuers() {
 		}
 		l.algorithms(path, issuer.Algorithms)
 		for _, c := range [...]struct{ name, claim string }{
-			{"tenant", issuer.Tenant.Claim}, {"subject", issuer.Subject.Claim}, {"scopes", issuer.Scopes.Claim},
+			{"tenant", issuer.Tenant.Claim}, {"subject", issuer.Subject.Claim}, {"scopes", issuer.Scopes.Claim}, {"roles", issuer.RoleClaim()},
 		} {
 			if strings.HasPrefix(c.claim, "/") && !isPointer(c.claim) {
 				l.err(path+"."+c.name, "claim", "is not a JSON pointer (RFC 6901): after ~ comes 0 or 1")
 			}
 		}
+	}
+}
+
+// RoleClaim is where the names of roles stand, or "".
+func (i *Issuer) RoleClaim() string {
+	if i.Roles == nil {
+		return ""
+	}
+	return i.Roles.Claim
+}
+
+// roles reports roles that bring nothing or that no token can name.
+func (l *linter) roles() {
+	named := false
+	for i := range l.p.Identity.Issuers {
+		if l.p.Identity.Issuers[i].Roles != nil {
+			named = true
+			if len(l.p.Access.Roles) == 0 {
+				l.err(element("identity.issuers", i)+".roles", "role", "names roles, and access.roles says of none what it brings")
+			}
+		}
+	}
+	for _, name := range sortedKeys(l.p.Access.Roles) {
+		path := join("access.roles", name)
+		if !isScope(name) {
+			l.err(path, "role", "the name of a role is printable ASCII without spaces, quotes and backslashes")
+		}
+		for j, scope := range l.p.Access.Roles[name] {
+			if !isScope(scope) {
+				l.err(element(path, j), "scope", "a scope is printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)")
+			}
+		}
+	}
+	if len(l.p.Access.Roles) > 0 && !named {
+		l.err("access.roles", "role", "no issuer says where the roles of a token stand; set roles: { claim: … } for one")
 	}
 }
 

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/memgate/memgate/filter/access"
 )
 
 const (
@@ -57,6 +59,8 @@ func (l *linter) route(i int) {
 	switch {
 	case r.Own && r.Anonymous:
 		l.err(path+".anonymous", "route-own", "sessions belong to a principal, so their routes cannot be anonymous")
+	case r.Anonymous && r.Require.Condition != "":
+		l.err(path+".require.condition", "anonymous-scopes", "the route is anonymous, and a condition is about a principal; remove one of the two")
 	case r.Anonymous && len(r.Require.Scopes) > 0:
 		l.err(path+".require", "anonymous-scopes", "the route is anonymous, and nobody without a credential holds a scope; remove one of the two")
 	case r.Anonymous:
@@ -66,8 +70,13 @@ func (l *linter) route(i int) {
 				break
 			}
 		}
-	case len(r.Require.Scopes) == 0 && !r.Own && !l.p.failed[path+".anonymous"] && !l.p.failed[path+".require"] && !l.p.failed[path+".require.scopes"]:
+	case len(r.Require.Scopes) == 0 && r.Require.Condition == "" && !r.Own && !l.p.failed[path+".anonymous"] && !l.p.failed[path+".require"] && !l.p.failed[path+".require.scopes"]:
 		l.warn(path, "route-scopes", "%s requires no scope: whoever has any credential may call it", l.p.routeLabel(i))
+	}
+	if text := r.Require.Condition; text != "" {
+		if _, err := access.Compile(text); err != nil {
+			l.err(path+".require.condition", "condition", "%s", err)
+		}
 	}
 	for j, scope := range r.Require.Scopes {
 		if !isScope(scope) {

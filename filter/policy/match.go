@@ -21,6 +21,15 @@ func (m *RouteMatch) Param(name string) (string, bool) {
 	return "", false
 }
 
+// Params returns the values of all parameters by their names.
+func (m *RouteMatch) Params() map[string]string {
+	out := make(map[string]string, len(m.names))
+	for i, n := range m.names {
+		out[n] = m.values[i]
+	}
+	return out
+}
+
 // Match finds the route of a request. rawPath is the path as it stood on the
 // wire, with or without a query; percent-encoding is decoded once. Of several
 // routes for the method, the one with the most specific template decides:

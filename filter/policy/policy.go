@@ -28,6 +28,7 @@ type Policy struct {
 	CORS        CORS        `yaml:"cors" doc:"cross-origin requests; nothing is allowed unless named"`
 	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
 	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
+	Access      Access      `yaml:"access" doc:"what principals may do"`
 	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant"`
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
@@ -117,6 +118,7 @@ type Issuer struct {
 	Leeway     Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
 	Tenant     Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
 	Subject    Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
+	Roles      *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
 	Scopes     Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
 }
 
@@ -165,6 +167,11 @@ func (r *Resource) MetadataURL() string {
 	return u.Scheme + "://" + u.Host + r.MetadataPath()
 }
 
+// Access says what principals may do.
+type Access struct {
+	Roles map[string][]string `yaml:"roles" doc:"name of a role to the scopes that it brings"`
+}
+
 // Limits are rates per tenant.
 type Limits struct {
 	Store   string          `yaml:"store" doc:"where counters live" enum:"memory" default:"memory"`
@@ -205,7 +212,8 @@ type Match struct {
 
 // Require is what a principal must hold.
 type Require struct {
-	Scopes []string `yaml:"scopes" doc:"scopes that must all be held"`
+	Scopes    []string `yaml:"scopes" doc:"scopes that must all be held"`
+	Condition string   `yaml:"condition" doc:"a rule in CEL that must be true, over principal (kind, subject, tenant, scopes, issuer, id, agent), request (method, params) and route (name), such as request.params.agent_id.startsWith(principal.tenant)"`
 }
 
 // Content are the rules for the bodies of a route.

@@ -77,6 +77,8 @@ func Rules() []Rule {
 		{"route-scopes", Warning, "a route that any credential opens"},
 		{"anonymous-scopes", Error, "an anonymous route that requires scopes"},
 		{"anonymous-write", Warning, "an anonymous route with a method that writes"},
+		{"condition", Error, "a condition that is not valid CEL, or not true or false"},
+		{"role", Error, "a role that cannot be named, or a claim of roles without access.roles"},
 		{"scope", Error, "not a scope"},
 		{"body-large", Warning, "large bodies, held in memory"},
 		{"field", Error, "not the path of a member, or a limit that is too large"},

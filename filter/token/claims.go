@@ -221,6 +221,16 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte) (*ident
 	if reason != "" {
 		return nil, reason
 	}
+	if i.role != nil {
+		roles, reason := scopes(i.role.find(c))
+		if reason != "" {
+			return nil, identity.ReasonRolesInvalid
+		}
+		for _, role := range roles {
+			granted = append(granted, i.cfg.Roles[role]...)
+		}
+		granted = identity.NormalizeScopes(slices.Clip(granted))
+	}
 	id, ok := strictjson.Lookup(c, "jti").Text()
 	if !ok || len(id) > maxTokenID || !identity.ValidSubject(id) {
 		id = "sha256:" + hex.EncodeToString(digest[:8])

@@ -48,6 +48,11 @@ type IssuerConfig struct {
 	// ScopeClaim names the claim that holds the scopes, as a string separated by spaces or
 	// an array of strings; "scope" when empty. It is a name or a JSON pointer.
 	ScopeClaim string
+	// RoleClaim names the claim that holds the names of roles, as a string separated by
+	// spaces or an array of strings; a name or a JSON pointer. None are read when empty.
+	RoleClaim string
+	// Roles are the scopes that each role brings. A role that is not here brings none.
+	Roles map[string][]string
 	// SubjectClaim names the claim that holds the subject; "sub" when empty. It is a name
 	// or a JSON pointer.
 	SubjectClaim string
@@ -103,6 +108,7 @@ type issuer struct {
 	subject    selector
 	tenant     selector // nil: cfg.Tenant
 	scope      selector
+	role       selector // nil: no roles are read
 	typ        string
 	keys       *source
 }
@@ -185,6 +191,7 @@ func newIssuer(cfg IssuerConfig) (*issuer, error) {
 		{&i.subject, "subject", cfg.SubjectClaim, "sub"},
 		{&i.scope, "scope", cfg.ScopeClaim, "scope"},
 		{&i.tenant, "tenant", cfg.TenantClaim, ""},
+		{&i.role, "role", cfg.RoleClaim, ""},
 	} {
 		if s.name == "" {
 			s.name = s.or

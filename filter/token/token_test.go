@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,40 @@ func TestClaimSelectors(t *testing.T) {
 		}
 		if p.Tenant != tt.tenant || p.Subject != tt.subject || !p.HasScope(tt.scope) {
 			t.Errorf("%s: %+v", tt.name, p)
+		}
+	}
+}
+
+// Roles bring the scopes that the configuration says, beside those of the token,
+// and one that it does not know brings none.
+func TestRoles(t *testing.T) {
+	r, c := ring(), newClock()
+	roles := map[string][]string{"editor": {"memory:write", "memory:edit"}, "auditor": {"audit:read"}}
+	for claim, want := range map[string][]string{
+		`{"roles":["editor"]}`:           {"memory:edit", "memory:read", "memory:write"},
+		`{"roles":["editor","auditor"]}`: {"audit:read", "memory:edit", "memory:read", "memory:write"},
+		`{"roles":"auditor nobody"}`:     {"audit:read", "memory:read"},
+		`{"roles":["nobody","Editor"]}`:  {"memory:read"},
+		`{"roles":[]}`:                   {"memory:read"},
+		`{"roles":null}`:                 {"memory:read"},
+		`{"other":["editor"]}`:           {"memory:read"},
+		`{"roles":[1]}`:                  nil,
+		`{"roles":{"editor":true}}`:      nil,
+		`{"roles":["editor","a b"]}`:     nil,
+	} {
+		payload := strings.Replace(goodClaims, `"scope":"memory:write memory:read"`, `"scope":"memory:read"`, 1)
+		payload = strings.TrimSuffix(payload, "}") + `,"realm":` + claim + "}"
+		token := r.ec.sign("ES256", r.ec.header("ES256"), payload)
+		v := fileVerifier(t, c, jwks(r.ec), IssuerConfig{RoleClaim: "/realm/roles", Roles: roles})
+		p, err := v.Verify(context.Background(), token)
+		if want == nil {
+			if identity.ReasonOf(err) != identity.ReasonRolesInvalid {
+				t.Errorf("%s: got %v %v", claim, p, err)
+			}
+			continue
+		}
+		if err != nil || !slices.Equal(p.Scopes, want) {
+			t.Errorf("%s: %+v %v, want %v", claim, p, err, want)
 		}
 	}
 }
