@@ -103,6 +103,46 @@ func TestByteByByte(t *testing.T) {
 	}
 }
 
+// TestMixtures cuts random mixtures of what values are made of, in which many overlap
+// or just fail to be values.
+func TestMixtures(t *testing.T) {
+	pieces := []string{
+		"4111 1111 1111 1111", "4111111111111111", "(415) 555-0132", "415-555-0132", "+44 (0)20 7946 0958", "020 7946 0958", "555-0132", "123-45-6789", "123456789",
+		"DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "gb82", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "joe@example.com", "a.b", "@x.de", "@", "é", "请",
+		awsKey, fake("gh"+"p_", 36), "xox" + "b-1234567890-" + fake("", 20), fake("sk_"+"live_", 24), fake("s"+"k-", 48), fake("s"+"k-ant-api03-", 40), jwtHeader + ".", jwtToken, "eyJ",
+		"-----BEGIN PRIVATE " + "KEY-----", "\nMIIEvQ+/MIIEvQ+/MIIEvQ+/\n", "-----END PRIVATE " + "KEY-----", "Zm9v=", "-----BEGIN ", "Proc-Type: 4,ENCRYPTED\n",
+		"phone ", "card ", "ssn ", "order ", "version ", "my number is ", "PhoneNumber", "1", "0", "00", "12", "7", "9999", "a", "f", "Z", "\\n",
+		" ", " ", "-", ".", ":", "::", "(", ")", "+", "/", ",", "_", "'", "x", "\u00a0", "\u2011", "\n", strings.Repeat("b", 62), strings.Repeat("7", 21), strings.Repeat("Q", 1100),
+	}
+	seed := uint64(42)
+	next := func(n int) int {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		return int(seed>>33) % n
+	}
+	var s Scanner
+	var b []byte
+	for range mixtures {
+		b = b[:0]
+		for range 1 + next(12) {
+			b = append(b, pieces[next(len(pieces))]...)
+		}
+		want := Scan(nil, b)
+		var cuts []int
+		for at, most := 0, 1+next(60); ; {
+			if at += 1 + next(most); at >= len(b) {
+				break
+			}
+			cuts = append(cuts, at)
+		}
+		if got := stream(t, &s, b, cuts); !same(got, want) {
+			t.Fatalf("%q cut at %v\n got %+v\nwant %+v", b, cuts, got, want)
+		}
+	}
+}
+
+// mixtures is how many TestMixtures tries.
+const mixtures = 3000
+
 func FuzzScanner(f *testing.F) {
 	for _, text := range samples() {
 		f.Add([]byte(text), uint64(0x123456789abcdef))

@@ -45,7 +45,7 @@ func cardOf(b []byte, g *digitGroups, k int) candidate {
 	}
 	d := g.digit[:min(n, maxDigits)]
 	score := issued(d)
-	if i := g.start[0]; k == 1 && i > 1 && b[i-1] == '-' && b[i-2] != '\n' {
+	if i := g.start[0]; k == 1 && i > 0 && b[i-1] == '-' && (i == 1 || b[i-2] != '\n') {
 		return candidate{} // a negative number
 	}
 	if score == 0 || !luhn(d) || !rightBounded(b, g.end[k-1]) {

@@ -233,7 +233,7 @@ func (p *phoneForm) dump() bool {
 		return true
 	}
 	hex := func(c byte) bool { return kind[c]&isHex != 0 }
-	if i := g.start[0]; i > 3 && b[i-1] == ' ' && hex(b[i-2]) && hex(b[i-3]) && (kind[b[i-2]]|kind[b[i-3]])&isDigit != 0 && !word(b[i-4]) {
+	if i := g.start[0]; i > 2 && b[i-1] == ' ' && hex(b[i-2]) && hex(b[i-3]) && (kind[b[i-2]]|kind[b[i-3]])&isDigit != 0 && (i == 3 || !word(b[i-4])) {
 		return true
 	}
 	e := g.end[g.n-1]
