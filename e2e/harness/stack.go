@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +21,7 @@ type Stack struct {
 	*Envoy
 	Memgate *Process
 	Backend *Process
+	IDP     *IDP
 
 	Config      string // path of the policy file
 	Dir         string // its folder, where keys, data and the audit log are
@@ -32,7 +31,6 @@ type Stack struct {
 
 	t      T
 	policy *policy.Policy
-	issuer *httptest.Server
 }
 
 // Development ports and folder that memgate.yaml names.
@@ -49,9 +47,8 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 	t.Helper()
 	s := &Stack{t: t, Dir: t.TempDir()}
 	s.Config = filepath.Join(s.Dir, "memgate.yaml")
-	upstream, issuer := FreeAddress(t), new(handlerBox)
-	s.issuer = httptest.NewServer(issuer)
-	t.Cleanup(s.issuer.Close)
+	upstream := FreeAddress(t)
+	s.IDP = startIDP(t)
 	s.MemgateGRPC = FreeAddress(t)
 	address := FreeAddress(t)
 	s.MemgateHTTP, s.BackendURL = "http://"+address, "http://"+upstream
@@ -61,7 +58,7 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 		t.Fatalf("%v", err)
 	}
 	yaml := string(text)
-	for old, new := range map[string]string{yamlUpstream: `"` + upstream + `"`, yamlIssuer: s.issuer.URL, yamlRun: ""} {
+	for old, new := range map[string]string{yamlUpstream: `"` + upstream + `"`, yamlIssuer: s.IDP.URL, yamlRun: ""} {
 		if !strings.Contains(yaml, old) {
 			t.Fatalf("memgate.yaml does not hold %s any more", old)
 		}
@@ -75,13 +72,15 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 	if s.policy, _, err = policy.Load(s.Config); err != nil {
 		t.Fatalf("%v", err)
 	}
-	keys, err := dev.LoadIssuer(s.Dir, s.issuer.URL)
+	keys, err := dev.LoadIssuer(s.Dir, s.IDP.URL)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	if issuer.Handler, err = keys.Handler(); err != nil {
+	documents, err := keys.Handler()
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	s.IDP.serve(documents)
 	s.APIKey("first", "memory:read") // makes the file of keys
 	s.StartMemgate()
 	s.StartBackend()
@@ -93,14 +92,18 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 	return s
 }
 
-// handlerBox is a handler that is known only after its server.
-type handlerBox struct{ http.Handler }
-
 // StartMemgate starts memgate, at first or after it was stopped.
 func (s *Stack) StartMemgate() {
 	s.t.Helper()
-	s.Memgate = Start(s.t, "memgate", nil, Memgate(s.t), "serve", "--config", s.Config)
+	s.LaunchMemgate()
 	s.Memgate.WaitReady(s.MemgateHTTP + "/readyz")
+}
+
+// LaunchMemgate starts memgate and waits until it answers, not until it is ready.
+func (s *Stack) LaunchMemgate() {
+	s.t.Helper()
+	s.Memgate = Start(s.t, "memgate", nil, Memgate(s.t), "serve", "--config", s.Config)
+	s.Memgate.WaitReady(s.MemgateHTTP + "/healthz")
 }
 
 // StartBackend starts the memory backend, at first or after it was stopped.
@@ -218,4 +221,17 @@ func Want(r *Response, status int) error {
 }
 
 // Issuer returns the issuer of the stack's tokens.
-func (s *Stack) Issuer() string { return s.issuer.URL }
+func (s *Stack) Issuer() string { return s.IDP.URL }
+
+// CLIFails runs the memgate command, which must exit with 1, and returns what it
+// wrote.
+func (s *Stack) CLIFails(args ...string) string {
+	s.t.Helper()
+	cmd := exec.Command(Memgate(s.t), args...)
+	cmd.Dir = s.Dir
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
+		s.t.Fatalf("memgate %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
