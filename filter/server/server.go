@@ -30,6 +30,7 @@ import (
 // Limits of the process.
 const (
 	drainFor       = 5 * time.Second  // for requests under way at the end
+	drainHTTP      = time.Second      // for those of the HTTP port, after that
 	maxMessage     = 4 << 20          // bytes of one gRPC message
 	maxStreams     = 10_000           // concurrent checks of one Envoy connection
 	headerTimeout  = 5 * time.Second  // of the HTTP port
@@ -134,7 +135,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // drain tells the load balancers, finishes what is under way, and gives up on
-// what takes longer than drainFor.
+// what takes longer than drainFor. The HTTP port stays open for as long as the
+// gRPC port has something to finish: /readyz says that no more should come, and
+// upstreams can still check the Txn-Token of what was let through.
 func (s *Server) drain(g *grpc.Server, h *http.Server) {
 	s.running.Store(false)
 	s.health.Shutdown()
@@ -146,14 +149,19 @@ func (s *Server) drain(g *grpc.Server, h *http.Server) {
 		g.GracefulStop()
 		close(done)
 	}()
-	if err := h.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("HTTP server", "error", err)
-	}
 	select {
 	case <-done:
 	case <-ctx.Done():
 		// Envoy keeps its log stream open for as long as it lives.
 		g.Stop()
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), drainHTTP)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		_ = h.Close()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			s.log.Warn("HTTP server", "error", err)
+		}
 	}
 	s.log.Info("stopped")
 }
