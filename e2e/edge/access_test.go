@@ -74,7 +74,7 @@ func TestAPIKeyLifecycle(t *testing.T) {
 	if strings.Contains(stack.CLI("key", "list", "--config", stack.Config), key) {
 		t.Error("the list shows a key")
 	}
-	id := strings.Split(key, "_")[1]
+	id := strings.Split(key, "_")[2]
 	stack.CLI("key", "revoke", "--config", stack.Config, id)
 	harness.Eventually(t, func() error {
 		return harness.Want(stack.Do(t, harness.Request{Path: "/api/v2/agents", Header: map[string]string{"X-API-Key": key}}), 401)

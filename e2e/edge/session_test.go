@@ -113,6 +113,6 @@ func TestRevokedKeyEndsItsSessions(t *testing.T) {
 	if r := status(); r.Status != 200 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	stack.CLI("key", "revoke", "--config", stack.Config, strings.Split(key, "_")[1])
+	stack.CLI("key", "revoke", "--config", stack.Config, strings.Split(key, "_")[2])
 	harness.Eventually(t, func() error { return harness.Want(status(), 401) })
 }

@@ -31,7 +31,7 @@ func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func create(t testing.TB, path string, c *clock, grant Record) (Record, string) {
 	t.Helper()
-	r, key, err := Create(path, pepper, grant, rand.Reader, c.now)
+	r, key, err := Create(path, Development, pepper, grant, rand.Reader, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func create(t testing.TB, path string, c *clock, grant Record) (Record, string) 
 
 func open(t testing.TB, path string, c *clock) *Store {
 	t.Helper()
-	s, err := Open(path, pepper, c.now)
+	s, err := Open(path, Development, pepper, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestCreateVerifyRevoke(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	file, err := os.ReadFile(path)
-	if err != nil || strings.Contains(string(file), key) || strings.Contains(string(file), key[bodyLength-secretLength:bodyLength]) {
+	if err != nil || strings.Contains(string(file), key) || strings.Contains(string(file), secretOf(key)) {
 		t.Error("the file holds a secret")
 	}
 	c.advance(time.Hour)
@@ -120,12 +120,12 @@ func TestVerifyRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.yaml")
 	_, key := create(t, path, c, Record{Tenant: "acme"})
 	s := open(t, path, c)
-	id, err := parse(key)
+	_, id, err := parse(key)
 	if err != "" {
 		t.Fatal(err)
 	}
-	_, stranger, _ := Generate(rand.Reader)
-	body := identity.APIKeyPrefix + id + "_" + strings.Repeat("A", secretLength)
+	_, stranger, _ := Generate(Development, rand.Reader)
+	body := Development.prefix() + id + "_" + strings.Repeat("A", secretLength)
 	typo := []byte(key)
 	typo[30] = 'a' + (typo[30]-'a'+1)%26
 	for _, tt := range []struct {
@@ -138,11 +138,11 @@ func TestVerifyRefuses(t *testing.T) {
 		{"another prefix", "mx" + key[2:], identity.ReasonAPIKeyMalformed},
 		{"truncated", key[:len(key)-1], identity.ReasonAPIKeyMalformed},
 		{"extended", key + "0", identity.ReasonAPIKeyMalformed},
-		{"separator missing", strings.Replace(key, "_", "0", 2)[:1] + key[1:15] + "0" + key[16:], identity.ReasonAPIKeyMalformed},
+		{"separator missing", key[:19] + "0" + key[20:], identity.ReasonAPIKeyMalformed},
 		{"other characters", key[:20] + "-" + key[21:], identity.ReasonAPIKeyMalformed},
 		{"huge", strings.Repeat("mg_", 1<<16), identity.ReasonAPIKeyMalformed},
 		{"typo", string(typo), identity.ReasonAPIKeyChecksum},
-		{"typo in the id", key[:3] + string('0'+(key[3]-'0'+1)%10) + key[4:], identity.ReasonAPIKeyChecksum},
+		{"typo in the id", key[:7] + string('0'+(key[7]-'0'+1)%10) + key[8:], identity.ReasonAPIKeyChecksum},
 		{"unknown id", stranger, identity.ReasonAPIKeyUnknown},
 		{"known id, wrong secret", body + checksum(body), identity.ReasonAPIKeyUnknown},
 	} {
@@ -150,14 +150,14 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	other, oerr := Open(path, bytes.Repeat([]byte("q"), MinPepper), c.now)
+	other, oerr := Open(path, Development, bytes.Repeat([]byte("q"), MinPepper), c.now)
 	if oerr != nil {
 		t.Fatal(oerr)
 	}
 	if got := reason(other, key); got != identity.ReasonAPIKeyUnknown {
 		t.Errorf("another pepper: %q", got)
 	}
-	if _, err := Open(path, []byte("short"), c.now); err == nil {
+	if _, err := Open(path, Development, []byte("short"), c.now); err == nil {
 		t.Error("a short pepper was accepted")
 	}
 }
@@ -166,7 +166,7 @@ func TestOpenRefuses(t *testing.T) {
 	c := newClock()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "keys.yaml")
-	if _, err := Open(path, pepper, c.now); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(path, Development, pepper, c.now); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 	create(t, path, c, Record{Tenant: "acme"})
@@ -175,10 +175,10 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		var pe *PermissionError
-		if _, err := Open(path, pepper, c.now); !errors.As(err, &pe) || pe.Mode != mode {
+		if _, err := Open(path, Development, pepper, c.now); !errors.As(err, &pe) || pe.Mode != mode {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
-		_, err := Open(path, pepper, c.now, AllowGroupRead())
+		_, err := Open(path, Development, pepper, c.now, AllowGroupRead())
 		if (err == nil) != (mode == 0o640) {
 			t.Errorf("mode %#o with group: %v", mode, err)
 		}
@@ -186,7 +186,7 @@ func TestOpenRefuses(t *testing.T) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, pepper, c.now); err == nil {
+	if _, err := Open(dir, Development, pepper, c.now); err == nil {
 		t.Error("a directory was accepted")
 	}
 	const hash = "0000000000000000000000000000000000000000000000000000000000000000"
@@ -199,7 +199,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	write(entry(""))
-	if _, err := Open(path, pepper, c.now); err != nil {
+	if _, err := Open(path, Development, pepper, c.now); err != nil {
 		t.Fatalf("the base of the table is refused: %v", err)
 	}
 	for name, text := range map[string]string{
@@ -221,7 +221,7 @@ func TestOpenRefuses(t *testing.T) {
 		"scopes not a list": entry("  scopes: {a: b}\n"),
 	} {
 		write(text)
-		if _, err := Open(path, pepper, c.now); err == nil {
+		if _, err := Open(path, Development, pepper, c.now); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -241,7 +241,7 @@ func TestBrokenFileKeepsKeys(t *testing.T) {
 	if got := reason(s, key); got != "" || s.Len() != 1 {
 		t.Errorf("after a broken file: %q", got)
 	}
-	if _, _, err := Create(path, pepper, Record{Tenant: "acme"}, rand.Reader, c.now); err == nil {
+	if _, _, err := Create(path, Development, pepper, Record{Tenant: "acme"}, rand.Reader, c.now); err == nil {
 		t.Error("a broken file was overwritten")
 	}
 }
@@ -253,7 +253,7 @@ func TestWritersDoNotLoseKeys(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {
-			if _, _, err := Create(path, pepper, Record{Tenant: "acme", Name: fmt.Sprint(i)}, rand.Reader, c.now); err != nil {
+			if _, _, err := Create(path, Development, pepper, Record{Tenant: "acme", Name: fmt.Sprint(i)}, rand.Reader, c.now); err != nil {
 				t.Error(err)
 			}
 		})
@@ -302,14 +302,14 @@ func TestCreateRefuses(t *testing.T) {
 		"very long name":  {Tenant: "acme", Name: strings.Repeat("n", maxName+1)},
 		"expired already": {Tenant: "acme", Expires: c.now()},
 	} {
-		if _, _, err := Create(path, pepper, grant, rand.Reader, c.now); err == nil {
+		if _, _, err := Create(path, Development, pepper, grant, rand.Reader, c.now); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a refused key made a file: %v", err)
 	}
-	if _, _, err := Create(path, pepper, Record{Tenant: "acme"}, bytes.NewReader(nil), c.now); err == nil {
+	if _, _, err := Create(path, Development, pepper, Record{Tenant: "acme"}, bytes.NewReader(nil), c.now); err == nil {
 		t.Error("a key without randomness was issued")
 	}
 }
@@ -319,19 +319,19 @@ func TestGenerateIsUniform(t *testing.T) {
 	seen := map[string]bool{}
 	const n = 2000
 	for range n {
-		id, key, err := Generate(rand.Reader)
+		id, key, err := Generate(Development, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, reason := parse(key); got != id || reason != "" {
+		if _, got, reason := parse(key); got != id || reason != "" {
 			t.Fatalf("key %s: id %s, %s", key, got, reason)
 		}
 		if seen[id] {
 			t.Fatal("an id came twice")
 		}
 		seen[id] = true
-		for i := bodyLength - secretLength; i < bodyLength; i++ {
-			counts[key[i]]++
+		for _, c := range []byte(secretOf(key)) {
+			counts[c]++
 		}
 	}
 	want := float64(n*secretLength) / float64(len(alphabet))
@@ -342,20 +342,65 @@ func TestGenerateIsUniform(t *testing.T) {
 	}
 }
 
+// secretOf returns the secret of a key.
+func secretOf(key string) string {
+	end := len(key) - checksumLength
+	return key[end-secretLength : end]
+}
+
+// A key that strays from test to production, or back, does nothing, even where
+// both share file and pepper.
+func TestEnvironments(t *testing.T) {
+	c := newClock()
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	keys := make(map[Environment]string)
+	for _, env := range []Environment{Development, Production} {
+		_, key, err := Create(path, env, pepper, Record{Tenant: "acme"}, rand.Reader, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(key, "mg_"+string(env)+"_") {
+			t.Errorf("the key does not say that it is for %s", env)
+		}
+		keys[env] = key
+	}
+	for _, env := range []Environment{Development, Production} {
+		s, err := Open(path, env, pepper, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for of, key := range keys {
+			want := identity.Reason("")
+			if of != env {
+				want = identity.ReasonAPIKeyEnvironment
+			}
+			if got := reason(s, key); got != want {
+				t.Errorf("a key of %s in %s: got %q, want %q", of, env, got, want)
+			}
+		}
+	}
+	if _, err := Open(path, "test", pepper, c.now); err == nil {
+		t.Error("an unknown environment was accepted")
+	}
+	if _, _, err := Create(path, "", pepper, Record{Tenant: "acme"}, rand.Reader, c.now); err == nil {
+		t.Error("a key of no environment was made")
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	_, key, _ := Generate(rand.Reader)
+	_, key, _ := Generate(Development, rand.Reader)
 	f.Add(key)
 	f.Add("mg__")
-	f.Add(strings.Repeat("_", keyLength))
+	f.Add(strings.Repeat("_", len(key)))
 	f.Fuzz(func(t *testing.T, key string) {
-		id, reason := parse(key)
+		env, id, reason := parse(key)
 		if reason != "" {
 			if id != "" {
 				t.Fatalf("id %q beside %s", id, reason)
 			}
 			return
 		}
-		body := identity.APIKeyPrefix + id + "_" + key[bodyLength-secretLength:bodyLength]
+		body := env.prefix() + id + "_" + secretOf(key)
 		if body+checksum(body) != key {
 			t.Fatalf("%q has a second spelling", key)
 		}
@@ -386,7 +431,7 @@ func BenchmarkVerify(b *testing.B) {
 		s := open(b, path, c)
 		many := *s.keys.Load()
 		for len(many) < n {
-			id, _, _ := Generate(rand.Reader)
+			id, _, _ := Generate(Development, rand.Reader)
 			many[id] = &known{principal: &identity.Principal{}}
 		}
 		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {

@@ -164,7 +164,7 @@ func (r *Record) validGrant() error {
 // Create issues a key for what grant says (Name, Tenant, Subject, Scopes and Expires) and
 // adds it to the file at path, which it makes where there is none. It returns the full
 // record and the key, which cannot be had again.
-func Create(path string, pepper []byte, grant Record, random io.Reader, now func() time.Time, opts ...Option) (Record, string, error) {
+func Create(path string, env Environment, pepper []byte, grant Record, random io.Reader, now func() time.Time, opts ...Option) (Record, string, error) {
 	if len(pepper) < MinPepper {
 		return Record{}, "", errPepper
 	}
@@ -178,7 +178,7 @@ func Create(path string, pepper []byte, grant Record, random io.Reader, now func
 	var key string
 	err := update(path, opts, func(records []Record) ([]Record, error) {
 		var err error
-		if grant.ID, key, err = Generate(random); err != nil {
+		if grant.ID, key, err = Generate(env, random); err != nil {
 			return nil, err
 		}
 		for _, r := range records {

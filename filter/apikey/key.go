@@ -1,7 +1,7 @@
 // Package apikey issues and verifies API keys.
 //
-// A key reads mg_<id>_<secret><checksum>, all in base62: an id of 12 characters that is
-// public, a secret of 43 characters (256 bits), and a checksum of 6 characters, by which a
+// A key reads mg_<environment>_<id>_<secret><checksum>: the environment that it is for, and
+// in base62 an id of 12 characters that is public, a secret of 43 characters (256 bits), and a checksum of 6 characters, by which a
 // mistyped or truncated key is refused without a look-up and a leaked one is recognized by
 // secret scanners. Only HMAC-SHA256(pepper, key) is kept, in a YAML file that its owner
 // alone may read; the pepper is kept elsewhere.
@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 
 	"github.com/memgate/memgate/filter/identity"
 )
@@ -24,19 +25,38 @@ import (
 const (
 	alphabet       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	idLength       = 12
-	secretLength   = 43 // 62^43 > 2^256
-	checksumLength = 6  // 62^6 > 2^32
-	bodyLength     = len(identity.APIKeyPrefix) + idLength + 1 + secretLength
-	keyLength      = bodyLength + checksumLength
+	secretLength   = 43                                           // 62^43 > 2^256
+	checksumLength = 6                                            // 62^6 > 2^32
+	tailLength     = idLength + 1 + secretLength + checksumLength // after the environment
 )
+
+// Environment is where a key may be used. One of another environment is refused by its
+// name alone, so that a key that strays from test to production, or back, does nothing.
+type Environment string
+
+// The environments.
+const (
+	Development Environment = "dev"
+	Production  Environment = "prod"
+)
+
+// prefix is how the keys of the environment start.
+func (e Environment) prefix() string { return identity.APIKeyPrefix + string(e) + "_" }
+
+func (e Environment) valid() bool { return e == Development || e == Production }
+
+var errEnvironment = errors.New("apikey: the environment is neither dev nor prod")
 
 // MinPepper is the least length of a pepper, in bytes.
 const MinPepper = 32
 
 var errPepper = fmt.Errorf("apikey: the pepper must have at least %d bytes", MinPepper)
 
-// Generate returns a new key and its id.
-func Generate(random io.Reader) (id, key string, err error) {
+// Generate returns a new key of an environment, and its id.
+func Generate(env Environment, random io.Reader) (id, key string, err error) {
+	if !env.valid() {
+		return "", "", errEnvironment
+	}
 	id, err = base62(random, idLength)
 	if err != nil {
 		return "", "", err
@@ -45,7 +65,7 @@ func Generate(random io.Reader) (id, key string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	body := identity.APIKeyPrefix + id + "_" + secret
+	body := env.prefix() + id + "_" + secret
 	return id, body + checksum(body), nil
 }
 
@@ -77,20 +97,21 @@ func checksum(body string) string {
 	return string(out[:])
 }
 
-// parse checks the form of a key and returns its id.
-func parse(key string) (id string, reason identity.Reason) {
-	const prefix = len(identity.APIKeyPrefix)
-	if len(key) != keyLength || key[:prefix] != identity.APIKeyPrefix || key[prefix+idLength] != '_' {
-		return "", identity.ReasonAPIKeyMalformed
+// parse checks the form of a key and returns its environment and id.
+func parse(key string) (env Environment, id string, reason identity.Reason) {
+	for _, env = range [...]Environment{Development, Production} {
+		if tail, ok := strings.CutPrefix(key, env.prefix()); ok {
+			if len(tail) != tailLength || tail[idLength] != '_' || !isBase62(tail[:idLength]) || !isBase62(tail[idLength+1:]) {
+				break
+			}
+			body := key[:len(key)-checksumLength]
+			if checksum(body) != key[len(body):] {
+				return "", "", identity.ReasonAPIKeyChecksum
+			}
+			return env, tail[:idLength], ""
+		}
 	}
-	id = key[prefix : prefix+idLength]
-	if !isBase62(id) || !isBase62(key[prefix+idLength+1:]) {
-		return "", identity.ReasonAPIKeyMalformed
-	}
-	if checksum(key[:bodyLength]) != key[bodyLength:] {
-		return "", identity.ReasonAPIKeyChecksum
-	}
-	return id, ""
+	return "", "", identity.ReasonAPIKeyMalformed
 }
 
 func isBase62(s string) bool {

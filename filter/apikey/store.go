@@ -12,6 +12,7 @@ import (
 
 // Store verifies keys by a key file. Reads take no lock; it is safe for concurrent use.
 type Store struct {
+	env     Environment
 	path    string
 	pepper  []byte
 	now     func() time.Time
@@ -37,13 +38,16 @@ func AllowGroupRead() Option { return func(o *options) { o.groupRead = true } }
 
 // Open reads the key file at path. It fails when the file is not there (fs.ErrNotExist),
 // when others than its owner may read or write it (*PermissionError), or when anything in
-// it is wrong; see Create for its making. The pepper has at least MinPepper bytes and must
+// it is wrong; see Create for its making. Only keys of env are accepted. The pepper has at least MinPepper bytes and must
 // be the one that the keys were created with.
-func Open(path string, pepper []byte, now func() time.Time, opts ...Option) (*Store, error) {
-	if len(pepper) < MinPepper {
+func Open(path string, env Environment, pepper []byte, now func() time.Time, opts ...Option) (*Store, error) {
+	switch {
+	case len(pepper) < MinPepper:
 		return nil, errPepper
+	case !env.valid():
+		return nil, errEnvironment
 	}
-	s := &Store{path: path, pepper: slices.Clone(pepper), now: now}
+	s := &Store{path: path, env: env, pepper: slices.Clone(pepper), now: now}
 	for _, o := range opts {
 		o(&s.options)
 	}
@@ -98,9 +102,12 @@ func (s *Store) Len() int { return len(*s.keys.Load()) }
 // of a known id but a wrong secret gets the same reason as an unknown one, after the same
 // work; that a key expired or was revoked is only found for the right secret.
 func (s *Store) Verify(key string) (*identity.Principal, error) {
-	id, reason := parse(key)
+	env, id, reason := parse(key)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
+	}
+	if env != s.env {
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyEnvironment, nil)
 	}
 	presented := mac(s.pepper, key)
 	k, ok := (*s.keys.Load())[id]

@@ -57,8 +57,9 @@ type plan struct {
 	audience string
 	content  string
 	hashes   bool
-	scope    string   // that the route requires, for challenges
-	class    [2]class // by whether the method writes
+	scope    string            // that the route requires, for challenges
+	when     *access.Condition // or nil
+	class    [2]class          // by whether the method writes
 }
 
 // class is the bucket that a request counts in.
@@ -113,6 +114,11 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 	c.contents[out.content] = wire
 	if out.hashes && len(c.hashKey) == 0 {
 		return nil, errors.New("the action hash needs pii.key")
+	}
+	if r.Require.Condition != "" {
+		if out.when, err = access.Compile(r.Require.Condition); err != nil {
+			return nil, err
+		}
 	}
 	if r.Own {
 		out.audience = OwnAudience
@@ -209,6 +215,12 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	agent, _ := match.Param("agent_id")
 	if err := access.Check(d.Principal, route.Require.Scopes, agent); err != nil {
 		return c.refuse(d, r, StageAccess, err)
+	}
+	if plan.when != nil {
+		facts := access.Facts{Method: r.Method, Params: match.Params(), Route: route.Name}
+		if err := plan.when.Holds(ctx, d.Principal, facts); err != nil {
+			return c.refuse(d, r, StageAccess, err)
+		}
 	}
 	pass(StageAccess, true, plan.scope)
 
@@ -416,6 +428,9 @@ func (c *Chain) challenge(d *Decision) string {
 	case problem.InvalidCredentials:
 		code = problem.InvalidToken
 	case problem.Forbidden:
+		if d.Reason != identity.ReasonInsufficientScope {
+			return "" // another scope would not help
+		}
 		code, scope = problem.InsufficientScope, d.wanted
 	default:
 		return ""

@@ -49,6 +49,9 @@ routes:
   - name: remember
     match: { methods: [POST], path: "/agents/{agent_id}/remember" }
     require: { scopes: ["memory:write"] }
+  - name: purge
+    match: { methods: [POST], path: "/agents/{agent_id}/purge" }
+    require: { scopes: ["memory:write"], condition: 'request.params.agent_id.startsWith(principal.tenant + "-") && principal.kind == "jwt"' }
   - name: list
     match: { methods: [GET], path: "/tenants/{tenant}/memories" }
     require: { scopes: ["memory:read"] }
@@ -183,6 +186,8 @@ func TestDecide(t *testing.T) {
 		"API keys are not in use":    {request("POST", "/agents/a/remember", "X-API-Key: mg_a_b"), 401, StageVerify, ReasonNotAccepted},
 		"sessions are not in use":    {request("POST", "/agents/a/remember", good, "X-Session-Token: ms_a_b"), 401, StageVerify, ReasonNotAccepted},
 		"a scope is missing":         {request("POST", "/agents/a/remember", weak), 403, StageAccess, identity.ReasonInsufficientScope},
+		"the condition holds":        {request("POST", "/agents/acme-1/purge", good), 0, StageAllow, ReasonAllowed},
+		"the condition is false":     {request("POST", "/agents/evil-1/purge", good), 403, StageAccess, identity.ReasonCondition},
 		"preflight":                  {request("OPTIONS", "/agents/a/remember", "Origin: https://app.example.com", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"), 204, StagePreflight, ReasonPreflight},
 		"preflight of a stranger":    {request("OPTIONS", "/agents/a/remember", "Origin: https://evil.example", "Access-Control-Request-Method: POST"), 403, StagePreflight, ReasonOrigin},
 		"OPTIONS, not a preflight":   {request("OPTIONS", "/agents/a/remember", good), 403, StageRoute, ReasonNoRoute},

@@ -69,9 +69,11 @@ const (
 const (
 	ReasonAPIKeyMalformed Reason = "api_key_malformed"
 	ReasonAPIKeyChecksum  Reason = "api_key_checksum"
-	ReasonAPIKeyUnknown   Reason = "api_key_unknown"
-	ReasonAPIKeyExpired   Reason = "api_key_expired"
-	ReasonAPIKeyRevoked   Reason = "api_key_revoked"
+	// ReasonAPIKeyEnvironment: the key is for another environment, as it says itself.
+	ReasonAPIKeyEnvironment Reason = "api_key_environment"
+	ReasonAPIKeyUnknown     Reason = "api_key_unknown"
+	ReasonAPIKeyExpired     Reason = "api_key_expired"
+	ReasonAPIKeyRevoked     Reason = "api_key_revoked"
 )
 
 // Reasons of package session.
@@ -116,7 +118,7 @@ var allReasons = [...]Reason{
 	ReasonAudienceMissing, ReasonAudienceMismatch, ReasonExpiryMissing, ReasonTokenExpired,
 	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid, ReasonRolesInvalid,
 	ReasonTenantMissing, ReasonTenantInvalid, ReasonKeysUnavailable,
-	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
+	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyEnvironment, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,

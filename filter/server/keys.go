@@ -45,6 +45,14 @@ func KeysOf(p *policy.Policy) (Keys, error) {
 	return Keys{Path: p.Path(path), pepper: pepper, policy: p}, nil
 }
 
+// environment is the one whose keys the policy accepts.
+func (k Keys) environment() apikey.Environment {
+	if k.policy.Environment == "production" {
+		return apikey.Production
+	}
+	return apikey.Development
+}
+
 // Open reads the keys.
 func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
 	pepper, err := k.policy.Resolve(k.pepper)
@@ -54,7 +62,7 @@ func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := apikey.Open(k.Path, pepper, now)
+	store, err := apikey.Open(k.Path, k.environment(), pepper, now)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; 'memgate key create' makes it", err)
 	}
@@ -70,7 +78,7 @@ func (k Keys) Create(grant apikey.Record, random io.Reader, now func() time.Time
 	if err != nil {
 		return apikey.Record{}, "", err
 	}
-	return apikey.Create(k.Path, pepper, grant, random, now)
+	return apikey.Create(k.Path, k.environment(), pepper, grant, random, now)
 }
 
 // makePepper writes a pepper where the policy wants one in a file and there is

@@ -48,7 +48,7 @@ func assemble(p *policy.Policy, old *build, signer *txntoken.Signer, now func() 
 	if b.deps.Limiter == nil {
 		b.deps.Limiter = ratelimit.NewMemory(now, p.Limits.MaxKeys)
 	}
-	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) {
+	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) && reflect.DeepEqual(old.policy.Access, p.Access) {
 		b.deps.Tokens = old.deps.Tokens
 	} else if b.deps.Tokens, err = tokens(p, now); err != nil {
 		return nil, fmt.Errorf("identity.issuers: %w", err)
@@ -107,6 +107,7 @@ func tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
 			Issuer: i.Issuer, JWKSURL: i.JWKSURI, JWKSFile: file,
 			Audiences: i.Audiences, Algorithms: i.Algorithms,
 			Leeway: time.Duration(i.Leeway), RequireTyp: i.Typ,
+			RoleClaim: i.RoleClaim(), Roles: p.Access.Roles,
 			TenantClaim: i.Tenant.Claim, ScopeClaim: i.Scopes.Claim, SubjectClaim: i.Subject.Claim,
 		})
 	}
