@@ -334,9 +334,9 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 			headers.Header{Name: HeaderTxnToken, Value: signed},
 			headers.Header{Name: HeaderTenant, Value: p.Tenant},
 			headers.Header{Name: HeaderSubject, Value: p.Subject})
-		if plan.hashes {
-			d.HashKey = base64.RawURLEncoding.EncodeToString(TenantKey(c.hashKey, p.Tenant))
-		}
+	}
+	if plan.hashes { // callers without a tenant share one key
+		d.HashKey = base64.RawURLEncoding.EncodeToString(TenantKey(c.hashKey, d.Principal.Tenant))
 	}
 	if c.credential != nil && plan.audience != OwnAudience {
 		d.Upstream = append(d.Upstream, *c.credential)

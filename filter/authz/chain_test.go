@@ -262,6 +262,9 @@ func TestAnonymousCarriesNoIdentity(t *testing.T) {
 	if !d.Allowed {
 		t.Fatalf("%+v", d)
 	}
+	if d.HashKey == "" {
+		t.Error("the response may have to be hashed, and there is no key for that")
+	}
 	for _, name := range []string{HeaderTxnToken, HeaderTenant, HeaderSubject} {
 		if get(d.Upstream, name) != "" {
 			t.Errorf("%s is set", name)
