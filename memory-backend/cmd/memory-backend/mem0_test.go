@@ -21,3 +21,21 @@ func TestMem0Client(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, out, service.logs)
 	}
 }
+
+// TestSchemathesis lets schemathesis compare the service with its OpenAPI document. It needs that program:
+// SCHEMATHESIS=/path/to/st go test ./memory-backend/cmd/memory-backend -run Schemathesis
+func TestSchemathesis(t *testing.T) {
+	st := os.Getenv("SCHEMATHESIS")
+	if st == "" {
+		t.Skip("SCHEMATHESIS names no program")
+	}
+	service := start(t)
+	edge := service.edge(t)
+	cmd := exec.Command(st, "run", edge+"/openapi.json", "--header", "Authorization: Token a", "--max-examples", "15", "--seed", "1", "--phases", "examples,coverage,fuzzing", "--continue-on-failure",
+		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,negative_data_rejection,positive_data_acceptance")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, service.logs)
+	}
+}

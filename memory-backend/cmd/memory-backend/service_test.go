@@ -55,7 +55,7 @@ func (l *logBuffer) String() string {
 }
 
 // start runs "memory-backend serve" in this process with a key of its own.
-func start(t *testing.T, args ...string) *service {
+func start(t testing.TB, args ...string) *service {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -84,6 +84,8 @@ func start(t *testing.T, args ...string) *service {
 		s.url = "http://" + a
 	case code := <-s.code:
 		t.Fatalf("exit code %d\n%s", code, s.logs)
+	case <-time.After(time.Minute):
+		t.Fatalf("does not listen\n%s", s.logs)
 	}
 	t.Cleanup(stop)
 	return s
