@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,11 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 		// The request never got an answer of the authz service: Envoy
 		// refused it, or the service was out of reach.
 		e.Decision, e.Stage = audit.Failure, "envoy"
+		if e.Status == http.StatusBadRequest {
+			// Envoy refuses a path before it replaces the request id that the
+			// client sent. The trail never holds one that a client chose.
+			e.RequestID = ""
+		}
 	}
 	return e
 }

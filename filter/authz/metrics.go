@@ -30,7 +30,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"decision"}),
 		spoofed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "memgate_spoofed_requests_total",
-			Help: "Requests that carried a header only the edge may set.",
+			Help: "Requests that carried a header that a client may not send: one that only the edge sets, or that steers the service behind it.",
 		}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memgate_requests_total",

@@ -27,8 +27,9 @@ type Request struct {
 	APIKey        []string
 	Session       []string
 
-	// Reserved lists the headers that only the edge may set and that the
-	// client sent, in lower case, each once.
+	// Reserved lists the headers that the client sent and may not: those that
+	// only the edge sets, and those that steer the service behind it. They are
+	// in lower case, each once.
 	Reserved []string
 }
 
@@ -41,6 +42,51 @@ const (
 
 	reservedPrefix = "x-memgate-"
 )
+
+// steering are the headers by which frameworks and proxies take another path or
+// another method than the request line says: the edge has decided about that
+// one. The last is how Envoy says that nobody decided.
+var steering = [...]string{
+	"x-original-url", "x-original-uri", "x-rewrite-url", "x-envoy-original-path",
+	"x-http-method-override", "x-http-method", "x-method-override",
+	"x-envoy-auth-failure-mode-allowed",
+}
+
+// isReserved reports whether a header is none that a client may send. An
+// underscore counts as a hyphen: many services read both as the same name, and
+// not every mesh refuses it as this repository's Envoy does.
+func isReserved(name string) bool {
+	if len(name) >= len(reservedPrefix) && sameName(name[:len(reservedPrefix)], reservedPrefix) || sameName(name, HeaderTxnToken) {
+		return true
+	}
+	for _, s := range steering {
+		if sameName(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameName compares a header's name with one in lower case, in which no
+// underscore stands.
+func sameName(name, want string) bool {
+	if len(name) != len(want) {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_':
+			c = '-'
+		}
+		if c != want[i] {
+			return false
+		}
+	}
+	return true
+}
 
 // credentialHeaders never reach the upstream.
 var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-token"}
@@ -89,7 +135,7 @@ func (r *Request) Add(name, value string) {
 			return
 		}
 	}
-	if strings.EqualFold(name, HeaderTxnToken) || len(name) >= len(reservedPrefix) && strings.EqualFold(name[:len(reservedPrefix)], reservedPrefix) {
+	if isReserved(name) {
 		r.reserve(strings.ToLower(name))
 	}
 }

@@ -1,0 +1,64 @@
+package authz
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	accesslogdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// A caller with a token that may only write got the edge to let a POST through,
+// and named another method or path in a header that many frameworks obey. Where a
+// mesh lets underscores through, "x_memgate_tenant" reached services to which it
+// is the same name as the edge's own header.
+func TestHeadersThatSteerTheUpstreamAreTakenOff(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	d := f.chain.Decide(context.Background(), request("POST", "/agents/a/remember",
+		"Authorization: Bearer "+f.token(t, "memory:write"),
+		"X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE",
+		"X-Original-URL: /admin", "X-Rewrite-Url: /admin", "x-original-uri: /admin", "X-Envoy-Original-Path: /admin",
+		"X-Envoy-Auth-Failure-Mode-Allowed: true",
+		"X_Memgate_Tenant: victim", "txn_token: forged", "X-Memgate_Subject: root",
+		"X-Http-Methods: stays", "X-Originals: stays", "xmemgate-tenant: stays"))
+	if !d.Allowed {
+		t.Fatalf("%+v", d)
+	}
+	want := []string{
+		"x-http-method-override", "x-http-method", "x-method-override",
+		"x-original-url", "x-rewrite-url", "x-original-uri", "x-envoy-original-path",
+		"x-envoy-auth-failure-mode-allowed",
+		"x_memgate_tenant", "txn_token", "x-memgate_subject",
+	}
+	if !slices.Equal(d.Spoofed, want) {
+		t.Errorf("spoofed %q", d.Spoofed)
+	}
+	for _, name := range want {
+		if !slices.Contains(d.Remove, name) {
+			t.Errorf("%s reaches the upstream", name)
+		}
+	}
+	for _, name := range d.Remove {
+		if get(d.Upstream, name) != "" {
+			t.Errorf("%s is set and removed", name)
+		}
+	}
+}
+
+// A path that Envoy refuses by itself is refused before Envoy makes a request id,
+// so that a caller could write lines under another request's id into the trail.
+func TestAuditHoldsNoRequestIDOfTheCaller(t *testing.T) {
+	entry := func(status uint32) *accesslogdata.HTTPAccessLogEntry {
+		return &accesslogdata.HTTPAccessLogEntry{
+			Request:  &accesslogdata.HTTPRequestProperties{RequestId: "of-another-request"},
+			Response: &accesslogdata.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(status)},
+		}
+	}
+	if e := eventOf(entry(400)); e.RequestID != "" || e.Stage != "envoy" {
+		t.Errorf("%+v", e)
+	}
+	if e := eventOf(entry(503)); e.RequestID == "" {
+		t.Error("the id of a request that could not be decided is lost")
+	}
+}
