@@ -194,7 +194,7 @@ func findEnvoy(named string) (string, error) {
 	}
 	path, err := exec.LookPath(named)
 	if err != nil {
-		return "", errors.New("Envoy was not found: run it through make run, which installs it, or set ENVOY to its path")
+		return "", errors.New("no Envoy was found: start it by make run, which installs one, or set ENVOY to its path")
 	}
 	return path, nil
 }
