@@ -508,19 +508,14 @@ func (s *Server) mem0History(c *call) (any, error) {
 	return list, nil
 }
 
-// mem0Batch reads the members of a batch and the id of each; an id occurs once.
+// mem0Batch reads the members of a batch and the id of each.
 func (s *Server) mem0Batch(c *call) (items []*form, ids []string, f *form, err error) {
 	f, err = readBody(c.w, c.Request, s.MaxBody, false)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	seen := make(map[string]bool)
 	for _, item := range f.objects("memories", 1, mem0MaxBatch) {
-		id, ok := item.text("memory_id", rule{required: true, min: 1, max: 100})
-		if ok && seen[id] {
-			item.fail("memory_id", "value_error", "Value error, occurs twice in this batch")
-		}
-		seen[id] = true
+		id, _ := item.text("memory_id", rule{required: true, min: 1, max: 100})
 		items, ids = append(items, item), append(ids, id)
 	}
 	return items, ids, f, nil

@@ -232,7 +232,6 @@ func TestMem0Batches(t *testing.T) {
 	}{
 		{"PUT", both(""), 422}, {"PUT", `{"memories":[]}`, 422}, {"PUT", `{}`, 422}, {"DELETE", ``, 422},
 		{"PUT", `{"memories":[{"text":"x"}]}`, 422},
-		{"DELETE", `{"memories":[{"memory_id":"` + a + `"},{"memory_id":"` + a + `"}]}`, 422},
 		{"PUT", `{"memories":[{"memory_id":"` + a + `","text":"lost"},{"memory_id":"none","text":"x"}]}`, 404},
 		{"DELETE", `{"memories":[{"memory_id":"` + a + `"},{"memory_id":"none"}]}`, 404},
 		{"DELETE", `{"memories":[` + strings.Repeat(`{"memory_id":"x"},`, 1000) + `{"memory_id":"x"}]}`, 422},
@@ -244,7 +243,7 @@ func TestMem0Batches(t *testing.T) {
 	if got := w.ok("t", "GET", "/v1/memories/"+a+"/", "").get("memory"); got != "changed" {
 		t.Errorf("a failed batch left %q", got)
 	}
-	w.ok("t", "DELETE", "/v1/batch/", both(""))
+	w.ok("t", "DELETE", "/v1/batch/", strings.Replace(both(""), "[", `[{"memory_id":"`+a+`"},`, 1)) // one of them twice
 	if got := w.ok("t", "POST", "/v3/memories/", `{}`).get("count"); got != "0" {
 		t.Errorf("left %s", got)
 	}
