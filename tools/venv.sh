@@ -20,7 +20,7 @@ rm -rf "$venv"
 # Without pip inside: distributions leave ensurepip out, and the outer pip can fill it.
 python3 -m venv --without-pip "$venv" >&2 || die "python3 -m venv failed; install Python's venv module."
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-input \
+PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-input --no-warn-conflicts \
   --target "$site" -r tools/mem0-requirements.txt >&2 ||
   die "the mem0 client could not be fetched from PyPI."
 cp tools/mem0-requirements.txt "$venv/installed.txt"
