@@ -15,55 +15,29 @@ import (
 	"github.com/memgate/memgate/filter/problem"
 )
 
-// edgeProblem is an answer that Envoy makes by itself.
+// edgeProblem is an answer that Envoy makes by itself. Its status is Envoy's.
 type edgeProblem struct {
 	when string // CEL over response.code; "" for all that is left
 	problem.Problem
 }
 
-// edgeProblems are tried in order. Their status is that of Envoy's answer.
+// edgeProblems are tried in order.
 var edgeProblems = []edgeProblem{
-	{"response.code == 400", problem.Problem{
-		Slug: "bad-request", Title: "Bad request",
-		Detail: "The request line or a header is not valid, or the path holds an escaped slash.",
-	}},
-	{"response.code == 403", problem.Problem{
-		Slug: "upgrade-refused", Title: "Upgrade refused",
-		Detail: "This service does not switch protocols.",
-	}},
-	{"response.code == 408", problem.Problem{
-		Slug: "request-timeout", Title: "Request timeout",
-		Detail: "The request did not arrive in time.",
-	}},
-	{"response.code == 413", problem.Problem{
-		Slug: "body-too-large", Title: "Body too large",
-		Detail: "The body of the request is larger than this service accepts.",
-	}},
-	{"response.code == 431", problem.Problem{
-		Slug: "headers-too-large", Title: "Request headers too large",
-		Detail: "The headers of the request are too large or too many.",
-	}},
-	{"response.code == 502", problem.Problem{
-		Slug: "upstream-fault", Title: "Bad gateway",
-		Detail: "The service behind this edge answered with something that is not HTTP.",
-	}},
-	{"response.code == 504", problem.Problem{
-		Slug: "upstream-timeout", Title: "Gateway timeout",
-		Detail: "The service behind this edge did not answer in time. The request may have taken effect.",
-	}},
-	{"response.code == 503", problem.Problem{
-		Slug: problem.Unavailable.Slug, Title: problem.Unavailable.Title, Detail: problem.Unavailable.Detail,
-	}},
-	{"", problem.Problem{
-		Slug: "edge-refused", Title: "Request refused",
-		Detail: "The edge could not process the request.",
-	}},
+	{"response.code == 400", problem.BadRequest},
+	{"response.code == 403", problem.UpgradeRefused},
+	{"response.code == 408", problem.RequestTimeout},
+	{"response.code == 413", problem.BodyTooLarge},
+	{"response.code == 431", problem.HeadersTooLarge},
+	{"response.code == 502", problem.UpstreamFault},
+	{"response.code == 504", problem.UpstreamTimeout},
+	{"response.code == 503", problem.Unavailable},
+	{"", problem.EdgeRefused},
 }
 
 // notOurs is true of answers that Envoy made by itself, and false of those
 // that the authz service and the Wasm filter wrote, which are complete. The
-// filter marks its own by that prefix. The details of a response are set by the filter that made it and cannot be
-// influenced by a caller.
+// filter marks its own by that prefix. The details of a response are set by the
+// filter that made it, and a caller cannot influence them.
 const notOurs = `!(response.code_details.startsWith("ext_authz_denied") || response.code_details.startsWith("memgate_"))`
 
 // localReplies makes Envoy's own answers look like all others:
