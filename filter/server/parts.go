@@ -16,7 +16,6 @@ import (
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/session"
-	"github.com/memgate/memgate/filter/token"
 	"github.com/memgate/memgate/filter/txntoken"
 )
 
@@ -50,7 +49,7 @@ func assemble(p *policy.Policy, old *build, signer *txntoken.Signer, now func() 
 	}
 	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) && reflect.DeepEqual(old.policy.Access, p.Access) {
 		b.deps.Tokens = old.deps.Tokens
-	} else if b.deps.Tokens, err = tokens(p, now); err != nil {
+	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
 		return nil, fmt.Errorf("identity.issuers: %w", err)
 	}
 	if keys, err := KeysOf(p); err == nil {
@@ -90,28 +89,6 @@ func signerOf(p *policy.Policy, now func() time.Time, random io.Reader) (*txntok
 		return nil, err
 	}
 	return txntoken.NewSigner(key, p.Transaction.Issuer, time.Duration(p.Transaction.TTL), now)
-}
-
-// tokens makes the verifier of the policy's issuers, or nil without any.
-func tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
-	if len(p.Identity.Issuers) == 0 {
-		return nil, nil
-	}
-	config := token.Config{Now: now}
-	for _, i := range p.Identity.Issuers {
-		file := i.JWKSFile
-		if file != "" {
-			file = p.Path(file)
-		}
-		config.Issuers = append(config.Issuers, token.IssuerConfig{
-			Issuer: i.Issuer, JWKSURL: i.JWKSURI, JWKSFile: file,
-			Audiences: i.Audiences, Algorithms: i.Algorithms,
-			Leeway: time.Duration(i.Leeway), RequireTyp: i.Typ,
-			RoleClaim: i.RoleClaim(), Roles: p.Access.Roles,
-			TenantClaim: i.Tenant.Claim, ScopeClaim: i.Scopes.Claim, SubjectClaim: i.Subject.Claim,
-		})
-	}
-	return token.New(config)
 }
 
 // Chain compiles p for single decisions outside the service. There are no

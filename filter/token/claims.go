@@ -200,12 +200,15 @@ func scopes(v strictjson.Value) ([]string, identity.Reason) {
 	return identity.NormalizeScopes(slices.Clip(list)), ""
 }
 
-// principal builds the principal of a verified token.
-func (i *issuer) principal(c claims, expires time.Time, digest [32]byte) (*identity.Principal, identity.Reason) {
+// principal builds the principal of a verified token and leaves in at the check that it
+// came to.
+func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Stage) (*identity.Principal, identity.Reason) {
+	*at = StageSubject
 	subject, ok := i.subject.find(c).Text()
 	if !ok || !identity.ValidSubject(subject) {
 		return nil, identity.ReasonSubjectInvalid
 	}
+	*at = StageTenant
 	name := i.cfg.Tenant
 	if i.tenant != nil {
 		v := i.tenant.find(c)
@@ -217,10 +220,12 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte) (*ident
 			return nil, identity.ReasonTenantInvalid
 		}
 	}
+	*at = StageScopes
 	granted, reason := scopes(i.scope.find(c))
 	if reason != "" {
 		return nil, reason
 	}
+	*at = StageRoles
 	if i.role != nil {
 		roles, reason := scopes(i.role.find(c))
 		if reason != "" {

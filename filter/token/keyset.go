@@ -24,7 +24,8 @@ const maxKeys = 100
 // set to the next for as long as its JWK does not change, so that cached tokens can point
 // to it.
 type key struct {
-	id        string
+	id        string // as a token may name it
+	stated    string // "kid" as it is, for VerifySignature
 	public    crypto.PublicKey
 	algorithm string          // "alg", if stated
 	refused   identity.Reason // why the key must not be used, if it must not
@@ -87,7 +88,8 @@ func newKey(parsed jwk.Key) (*key, error) {
 		return nil, err
 	}
 	k := &key{digest: sha256.Sum256(raw)}
-	k.id, _ = parsed.KeyID()
+	k.stated, _ = parsed.KeyID()
+	k.id = k.stated
 	if !validKeyID(k.id) {
 		k.id = ""
 	}

@@ -191,7 +191,7 @@ func FuzzParseCompact(f *testing.F) {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		jws, reason := parseCompact(token)
+		jws, reason := parseCompact(token, formOfToken)
 		if (jws == nil) == (reason == "") {
 			t.Fatalf("%v with reason %q", jws, reason)
 		}

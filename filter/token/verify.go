@@ -28,7 +28,8 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (*identity.Princi
 		}
 		return e.principal, nil
 	}
-	e, err := v.verify(ctx, compact, digest, now)
+	var at Stage
+	e, err := v.verify(ctx, compact, digest, now, &at)
 	if err != nil {
 		return nil, err
 	}
@@ -36,18 +37,21 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (*identity.Princi
 	return e.principal, nil
 }
 
-// verify goes through the checks in their order: form, header, issuer, algorithm, key,
-// signature, claims.
-func (v *Verifier) verify(ctx context.Context, token string, digest [32]byte, now time.Time) (*entry, error) {
-	jws, reason := parseCompact(token)
+// verify goes through the checks in their order and leaves in at the one that it came to.
+func (v *Verifier) verify(ctx context.Context, token string, digest [32]byte, now time.Time, at *Stage) (*entry, error) {
+	*at = StageForm
+	jws, reason := parseCompact(token, formOfToken)
 	if reason != "" {
+		*at = stageOfCompact(reason)
 		return nil, identity.Unauthenticated(reason, nil)
 	}
+	*at = StageClaims
 	var buf [24]strictjson.Member
 	c, reason := parseClaims(buf[:0], jws.payload)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
+	*at = StageIssuer
 	name, reason := c.issuer()
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
@@ -56,28 +60,34 @@ func (v *Verifier) verify(ctx context.Context, token string, digest [32]byte, no
 	if i == nil {
 		return nil, identity.Unauthenticated(identity.ReasonIssuerUnknown, nil)
 	}
+	*at = StageType
 	if !i.acceptsType(jws.header.typ) {
 		return nil, identity.Unauthenticated(identity.ReasonTokenType, nil)
 	}
+	*at = StageAlgorithm
 	a := i.algorithms[jws.header.algorithm]
 	if a == nil {
 		return nil, identity.Unauthenticated(identity.ReasonAlgorithmNotAllowed, nil)
 	}
+	*at = StageKey
 	k, err := i.keys.find(ctx, &jws.header, a)
 	if err != nil {
 		return nil, err
 	}
+	*at = StageSignature
 	if reason := a.verify(k, []byte(jws.input), jws.signature); reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
+	*at = StageAudience
 	if reason := c.checkAudience(i.cfg.Audiences); reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
+	*at = StageTimes
 	expires, reason := c.checkTimes(now, i.cfg.Leeway)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
-	p, reason := i.principal(c, expires, digest)
+	p, reason := i.principal(c, expires, digest, at)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}

@@ -84,6 +84,7 @@ func tokenCommand() *cobra.Command {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 		return err
 	}
+	cmd.AddCommand(tokenVerifyCommand())
 	return cmd
 }
 
