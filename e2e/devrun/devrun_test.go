@@ -304,7 +304,7 @@ func inUse(t *testing.T, m *machine, url string) {
 	if got := try("MEMGATE_PORT=" + freePort(t)); !strings.Contains(got, "is in use") || !strings.Contains(got, m.config) {
 		t.Errorf("another port: %s", got)
 	}
-	if got := try("MEMGATE_PORT="+freePort(t), "ENVOY=/nonexistent/envoy"); !strings.Contains(got, "Envoy was not found") {
+	if got := try("MEMGATE_PORT="+freePort(t), "ENVOY=/nonexistent/envoy"); !strings.Contains(got, "set ENVOY to its path") {
 		t.Errorf("no Envoy: %s", got)
 	}
 	after := harness.Running(m.dir)
