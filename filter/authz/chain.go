@@ -62,13 +62,6 @@ type plan struct {
 	class    [2]class          // by whether the method writes
 }
 
-// class is the bucket that a request counts in.
-type class struct {
-	name string
-	key  string // prefix of the limiter's key
-	rate ratelimit.Rate
-}
-
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
 // missing is found at start and not by a request.
 func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
@@ -128,14 +121,14 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 			name = r.Class
 		}
 		if r.Limit != nil {
-			out.class[i] = class{name: r.Name, key: "route\x00" + r.Name + "\x00", rate: ratelimit.Rate(*r.Limit)}
+			out.class[i] = c.class(name, ratelimit.Bucket{Key: "route\x00" + r.Name, Rate: ratelimit.Rate(*r.Limit)}, r.Name, r.Weight)
 			continue
 		}
 		rate, ok := c.policy.Limits.Classes[name]
 		if !ok {
 			return nil, fmt.Errorf("limits.classes has no %q", name)
 		}
-		out.class[i] = class{name: name, key: "class\x00" + name + "\x00", rate: ratelimit.Rate(rate)}
+		out.class[i] = c.class(name, ratelimit.Bucket{Key: "class\x00" + name, Rate: ratelimit.Rate(rate)}, name, r.Weight)
 	}
 	return out, nil
 }
@@ -225,12 +218,12 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	pass(StageAccess, true, plan.scope)
 
 	class := &plan.class[writes(r.Method)]
-	quota, err := c.deps.Limiter.Allow(ctx, class.key+d.Principal.Tenant, class.rate)
+	quota, err := c.count(ctx, class, partiesOf(d.Principal, agent, r.Address), class.cost)
 	if err != nil {
 		return c.deny(d, r, StageQuota, ReasonLimiter, problem.Unavailable, err)
 	}
-	d.Response = quota.Headers(d.Response, class.name, class.rate)
-	if !quota.Allowed {
+	d.Response = quota.headers(d.Response)
+	if !quota.allowed() {
 		return c.deny(d, r, StageQuota, ReasonQuota, problem.RateLimited, nil)
 	}
 	pass(StageQuota, true, class.name)

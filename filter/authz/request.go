@@ -14,6 +14,10 @@ type Request struct {
 	Method string
 	Path   string // as on the wire: not decoded, with its query
 
+	// Address is the client's as Envoy determined it from the connection and
+	// the hops that it trusts, never what a header says; "" when it has none.
+	Address string
+
 	// Origin and the three Access-Control-Request headers (Fetch standard,
 	// section 3.3). Repeated values are joined by commas, which no origin or
 	// method matches.
@@ -162,6 +166,7 @@ func join(have, value string) string {
 func fromCheck(req *authv3.CheckRequest) *Request {
 	http := req.GetAttributes().GetRequest().GetHttp()
 	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath()}
+	r.Address = req.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
 	if raw := http.GetHeaderMap().GetHeaders(); len(raw) > 0 {
 		for _, h := range raw {
 			r.Add(h.GetKey(), headerValue(h))

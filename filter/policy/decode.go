@@ -278,10 +278,6 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, path string, f *field) {
 		return
 	}
 	if f != nil && len(f.enum) > 0 && !slices.Contains(f.enum, n.Value) {
-		if message := laterValue(path, n.Value); message != "" {
-			d.fail(at(n), "later", path, "%s", message)
-			return
-		}
 		d.fail(at(n), "enum", path, "must be %s, not %s%s", oneOf(f.enum), show(n.Value), didYouMean(n.Value, f.enum))
 		return
 	}

@@ -13,8 +13,6 @@ func laterKey(key, path string) (rule, message string) {
 		return "later", `"mode" is not in this version: every stage enforces, and there is no shadow or off; remove the key`
 	case strings.HasPrefix(word, "poison"):
 		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
-	case word == "redis":
-		return "later", `"redis" is not in this version: limits are counted in memory by each instance; remove the key`
 	case word == "reveal":
 		return "later", `"reveal" is not in this version, as there are no pseudonyms to reveal; remove the key`
 	case strings.HasPrefix(word, "pseudonym"):
@@ -33,12 +31,4 @@ func failKey(key string) string {
 		return key[:4] + "…"
 	}
 	return key
-}
-
-// laterValue explains values that this version does not have.
-func laterValue(path, value string) string {
-	if path == "limits.store" && strings.HasPrefix(fold(value), "redis") {
-		return `"redis" is not in this version: limits are counted in memory by each instance; write memory or remove the key`
-	}
-	return ""
 }

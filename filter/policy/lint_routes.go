@@ -12,18 +12,6 @@ const (
 	maxField  = Size(1<<31 - 1)
 )
 
-func (l *linter) limits() {
-	for _, name := range sortedKeys(l.p.Limits.Classes) {
-		path := join("limits.classes", name)
-		if !isClassName(name) {
-			l.err(path, "class", "a class's name is made of lower-case letters, digits, '_' and '-', at most 32 of them")
-		}
-		if l.p.Limits.Classes[name].Limit == 0 {
-			l.err(path, "limit-zero", "a limit of zero refuses every request of the class; remove the routes instead")
-		}
-	}
-}
-
 func isClassName(s string) bool {
 	return s != "" && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool { return r > 'z' || 'A' <= r && r <= 'Z' || !isWord(byte(r)) })
 }
@@ -92,6 +80,7 @@ func (l *linter) route(i int) {
 	if r.Limit != nil && r.Limit.Limit == 0 {
 		l.err(path+".limit", "limit-zero", "a limit of zero refuses every request; remove the route instead")
 	}
+	l.weight(path, r)
 	l.content(path+".content", r)
 }
 

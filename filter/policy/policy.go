@@ -29,7 +29,7 @@ type Policy struct {
 	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
 	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
 	Access      Access      `yaml:"access" doc:"what principals may do"`
-	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant"`
+	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant, and beside it"`
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
 	Audit       Audit       `yaml:"audit" doc:"one JSON line for each request"`
@@ -172,13 +172,6 @@ type Access struct {
 	Roles map[string][]string `yaml:"roles" doc:"name of a role to the scopes that it brings"`
 }
 
-// Limits are rates per tenant.
-type Limits struct {
-	Store   string          `yaml:"store" doc:"where counters live" enum:"memory" default:"memory"`
-	MaxKeys int             `yaml:"max_keys" doc:"tenants and classes counted at once" default:"100000" min:"1"`
-	Classes map[string]Rate `yaml:"classes" doc:"class name to rate, such as 60/m" default:"write=60/m,read=120/m"`
-}
-
 // PII says what is done with each entity in each direction.
 type PII struct {
 	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
@@ -194,6 +187,7 @@ type Route struct {
 	Require   Require `yaml:"require" doc:"what the principal must hold"`
 	Class     string  `yaml:"class" doc:"rate class; read for GET, HEAD and OPTIONS and write for others when empty"`
 	Limit     *Rate   `yaml:"limit" doc:"a rate of this route's own instead of its class's"`
+	Weight    int     `yaml:"weight" doc:"how many requests a request counts as" default:"1" min:"1" max:"1000000"`
 	Content   Content `yaml:"content" doc:"rules for the bodies"`
 
 	// Own is set on the routes that memgate serves itself: the sessions API and

@@ -63,6 +63,8 @@ func Rules() []Rule {
 		{"session-ttl", Warning, "a session lives longer than a day"},
 		{"class", Error, "an unknown rate class, or one whose name cannot be"},
 		{"limit-zero", Error, "a limit of zero"},
+		{"redis", Error, "limits.store and limits.redis do not fit, or a prefix that cannot be"},
+		{"weight", Error, "a request of the route counts as more than may come at once"},
 		{"pii-key", Error, "the action hash without a key"},
 		{"pii-allow", Warning, "secrets, or everything without a rule, are let through"},
 		{"routes", Error, "too many routes"},

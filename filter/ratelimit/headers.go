@@ -7,43 +7,51 @@ import (
 	"github.com/memgate/memgate/filter/headers"
 )
 
-// Headers appends the response headers of a decision at rate r to dst
-// (draft-ietf-httpapi-ratelimit-headers-11, as Structured Fields, RFC 9651):
+// Headers appends the response headers of the decisions about buckets to dst
+// (draft-ietf-httpapi-ratelimit-headers-11, as Structured Fields, RFC 9651). Of
+// the bucket "write" alone they are:
 //
 //	ratelimit-policy: "write";q=60;w=60
 //	ratelimit: "write";r=59;t=1
 //	retry-after: 1
 //
-// name is the policy's name; of its characters only visible ASCII is kept. q and
-// w are the rate, w only when it is of whole seconds; a burst other than the
-// limit stands as the parameter memgate-burst. r is how many requests could
-// follow at once, t the seconds until there is one more. Retry-After (RFC 9110,
-// section 10.2.3) is there on a refusal only, and never earlier than t. Seconds
-// are rounded up.
-func (d Decision) Headers(dst []headers.Header, name string, r Rate) []headers.Header {
-	var array [96]byte
-	b := appendName(array[:0], name)
-	quoted := len(b)
-	b = append(b, ";q="...)
-	b = strconv.AppendInt(b, int64(r.Limit), 10)
-	if r.Per > 0 && r.Per%time.Second == 0 {
-		b = append(b, ";w="...)
-		b = strconv.AppendInt(b, int64(r.Per/time.Second), 10)
+// More buckets stand behind it, separated by commas. names are those of the
+// policies; of their characters only visible ASCII is kept. q and w are the
+// rate, w only when it is of whole seconds; a burst other than the limit stands
+// as the parameter memgate-burst. r is how many requests could follow at once, t
+// the seconds until there is one more. Retry-After (RFC 9110, section 10.2.3) is
+// there on a refusal only, and is the longest that one of the buckets asks for.
+// Seconds are rounded up.
+func Headers(dst []headers.Header, names []string, buckets []Bucket, decisions []Decision) []headers.Header {
+	var policies, states [128]byte
+	p, s := policies[:0], states[:0]
+	wait, refused := time.Duration(0), false
+	for i, d := range decisions {
+		r := buckets[i].Rate
+		if i > 0 {
+			p, s = append(p, ", "...), append(s, ", "...)
+		}
+		p = append(appendName(p, names[i]), ";q="...)
+		p = strconv.AppendInt(p, int64(r.Limit), 10)
+		if r.Per > 0 && r.Per%time.Second == 0 {
+			p = append(p, ";w="...)
+			p = strconv.AppendInt(p, int64(r.Per/time.Second), 10)
+		}
+		if r.Burst != 0 && r.Burst != r.Limit {
+			p = append(p, ";memgate-burst="...)
+			p = strconv.AppendInt(p, int64(r.Burst), 10)
+		}
+		s = append(appendName(s, names[i]), ";r="...)
+		s = strconv.AppendInt(s, int64(d.Remaining), 10)
+		s = append(s, ";t="...)
+		s = strconv.AppendInt(s, seconds(d.Reset), 10)
+		if !d.Allowed {
+			wait, refused = max(wait, d.RetryAfter), true
+		}
 	}
-	if r.Burst != 0 && r.Burst != r.Limit {
-		b = append(b, ";memgate-burst="...)
-		b = strconv.AppendInt(b, int64(r.Burst), 10)
-	}
-	dst = append(dst, headers.Header{Name: "ratelimit-policy", Value: string(b)})
-
-	b = append(b[:quoted], ";r="...)
-	b = strconv.AppendInt(b, int64(d.Remaining), 10)
-	b = append(b, ";t="...)
-	b = strconv.AppendInt(b, seconds(d.Reset), 10)
-	dst = append(dst, headers.Header{Name: "ratelimit", Value: string(b)})
-
-	if !d.Allowed {
-		dst = append(dst, headers.Header{Name: "retry-after", Value: strconv.FormatInt(max(seconds(d.RetryAfter), 1), 10)})
+	dst = append(dst, headers.Header{Name: "ratelimit-policy", Value: string(p)}, headers.Header{Name: "ratelimit", Value: string(s)})
+	if refused {
+		dst = append(dst, headers.Header{Name: "retry-after", Value: strconv.FormatInt(max(seconds(wait), 1), 10)})
 	}
 	return dst
 }

@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// MaxKey is the length of a key in bytes.
-const MaxKey = 512
+// MaxKey is how long a group and a key may be together, in bytes.
+const MaxKey = 1024
 
-// ErrKey is returned for a key that is empty or longer than [MaxKey].
-var ErrKey = errors.New("ratelimit: key is empty or too long")
+// ErrKey is returned for a group that is empty, or one that is together with a
+// key longer than [MaxKey].
+var ErrKey = errors.New("ratelimit: group is empty, or group and key are too long")
 
 // shardCount is a power of two well above the number of cores.
 const shardCount = 64
@@ -40,27 +41,30 @@ type Memory struct {
 // shard is a part of the keys, with the one that is idle first on top of a heap.
 type shard struct {
 	mu      sync.Mutex
-	entries map[string]*entry
+	entries map[name]*entry
 	heap    []*entry
 	// first is heap[0].tat, to be read without the lock; math.MaxInt64 when empty.
 	first atomic.Int64
 	_     [64]byte // keeps shards on cache lines of their own
 }
 
+// name is a key within its group.
+type name struct{ group, key string }
+
 type entry struct {
-	key   string
+	key   name
 	tat   int64
 	index int // in heap
 }
 
-// NewMemory returns a limiter that holds at most maxKeys keys, give or take one
-// for each call of Allow that is under way. now is its clock; it should be
+// NewMemory returns a limiter that holds at most maxKeys keys, give or take those
+// of the calls that are under way. now is its clock; it should be
 // monotonic, as [time.Now] is, and it may go backwards. A maxKeys below 1 is
 // taken as 1.
 func NewMemory(now func() time.Time, maxKeys int) *Memory {
 	m := &Memory{now: now, start: now(), max: int64(max(maxKeys, 1)), seed: maphash.MakeSeed()}
 	for i := range m.shards {
-		m.shards[i].entries = make(map[string]*entry)
+		m.shards[i].entries = make(map[name]*entry)
 		m.shards[i].first.Store(math.MaxInt64)
 	}
 	return m
@@ -80,46 +84,94 @@ func (m *Memory) Stats() Stats {
 	return Stats{Keys: int(m.keys.Load()), Forgotten: m.lost.Load()}
 }
 
-// Allow implements [Limiter]. It does not allocate for a key that is held, never
-// waits for anything but a shard's lock, and ignores ctx. The error is [ErrRate]
-// or [ErrKey].
+// Allow is [Memory.Take] for one bucket that is a group of its own.
 func (m *Memory) Allow(_ context.Context, key string, r Rate) (Decision, error) {
-	interval, burst, err := r.cell()
+	buckets, room := [1]Bucket{{Rate: r}}, [1]Decision{}
+	d, err := m.take(key, buckets[:], room[:0], false)
 	if err != nil {
 		return Decision{}, err
 	}
-	if key == "" || len(key) > MaxKey {
-		return Decision{}, ErrKey
+	return d[0], nil
+}
+
+// Take implements [Limiter]. It does not allocate for keys that are held, never
+// waits for anything but the lock of a part of the groups, and ignores ctx. The
+// error is [ErrRate], [ErrKey] or [ErrBuckets].
+func (m *Memory) Take(_ context.Context, group string, buckets []Bucket, dst []Decision) ([]Decision, error) {
+	return m.take(group, buckets, dst, false)
+}
+
+// take is Take. With force the request was admitted elsewhere and is counted in
+// any case, up to a whole burst.
+func (m *Memory) take(group string, buckets []Bucket, dst []Decision, force bool) ([]Decision, error) {
+	if err := check(group, buckets); err != nil {
+		return dst, err
 	}
-	s := &m.shards[maphash.String(m.seed, key)%shardCount]
+	var array [MaxBuckets]cells
+	all := array[:len(buckets)]
+	for i := range buckets {
+		var err error
+		if all[i], err = cellsOf(&buckets[i], 1); err != nil {
+			return dst, err
+		}
+	}
+	s := &m.shards[maphash.String(m.seed, group)%shardCount]
 	now := int64(m.now().Sub(m.start))
 
 	s.mu.Lock()
-	if e := s.entries[key]; e != nil {
-		d := s.count(e, now, interval, burst)
-		s.mu.Unlock()
-		return d, nil
+	missing := 0
+	for i := range buckets {
+		if s.entries[name{group, buckets[i].Key}] == nil {
+			missing++
+		}
 	}
+	if missing > 0 {
+		s.mu.Unlock()
+		for range missing {
+			m.makeRoom(now)
+		}
+		s.mu.Lock()
+	}
+	dst = m.count(s, group, buckets, all, now, dst, missing, force)
 	s.mu.Unlock()
-
-	return m.admit(s, key, now, interval, burst), nil
+	return dst, nil
 }
 
-// admit counts the first request of a key, or a further one when another call
-// was faster to admit it.
-func (m *Memory) admit(s *shard, key string, now, interval, burst int64) Decision {
-	m.makeRoom(now)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[key]
-	if e == nil {
-		// The key may be part of a larger message, which is not to be kept.
-		e = &entry{key: strings.Clone(key), tat: now}
-		s.push(e)
-	} else {
-		m.keys.Add(-1)
+// count decides about one request while it holds the lock of s. Places are
+// reserved for as many new keys as were missing before it had it.
+func (m *Memory) count(s *shard, group string, buckets []Bucket, all []cells, now int64, dst []Decision, reserved int, force bool) []Decision {
+	var entries [MaxBuckets]*entry
+	ok := true
+	for i := range buckets {
+		key := name{group, buckets[i].Key}
+		e := s.entries[key]
+		if e == nil {
+			// The key may be part of a larger message, which is not to be kept.
+			key = name{strings.Clone(group), strings.Clone(key.key)}
+			e = &entry{key: key, tat: now}
+			s.push(e)
+			reserved--
+		}
+		entries[i] = e
+		ok = ok && all[i].room(all[i].used(e.tat, now))
 	}
-	return s.count(e, now, interval, burst)
+	if reserved != 0 {
+		m.keys.Add(int64(-reserved))
+	}
+	for i := range buckets {
+		e, c := entries[i], all[i]
+		used := c.used(e.tat, now)
+		dst = append(dst, c.decision(used, ok, 1))
+		switch {
+		case ok:
+			used += c.cost
+		case force:
+			used = min(used+c.cost, c.span)
+		}
+		e.tat = now + used
+		s.moved(e)
+	}
+	return dst
 }
 
 // makeRoom reserves the place of one key, forgetting others as needed.
@@ -157,14 +209,11 @@ func (m *Memory) first() (*shard, int64) {
 	return found, least
 }
 
-// count decides about one request of e and keeps the heap in order.
-func (s *shard) count(e *entry, now, interval, burst int64) Decision {
-	tat, d := decide(e.tat, now, interval, burst)
-	e.tat = tat
+// moved restores the order of the heap after a change of e.
+func (s *shard) moved(e *entry) {
 	s.down(e.index)
 	s.up(e.index)
 	s.first.Store(s.heap[0].tat)
-	return d
 }
 
 func (s *shard) push(e *entry) {

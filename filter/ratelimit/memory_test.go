@@ -230,7 +230,11 @@ func TestTwoCallsAdmitOneKey(t *testing.T) {
 	m, _ := newMemory(10)
 	s := &m.shards[0]
 	for n := range 3 {
-		if d := m.admit(s, "a", 0, 10, 2); d.Allowed != (n < 2) {
+		m.makeRoom(0)
+		s.mu.Lock()
+		d := m.count(s, "a", []Bucket{{}}, []cells{{10, 20, 10}}, 0, nil, 1, false)
+		s.mu.Unlock()
+		if d[0].Allowed != (n < 2) {
 			t.Errorf("call %d: %+v", n, d)
 		}
 	}
@@ -304,9 +308,10 @@ func BenchmarkAllowNewKeys(b *testing.B) {
 }
 
 func BenchmarkHeaders(b *testing.B) {
-	d := Decision{true, 60, 59, time.Second, 0}
+	d := []Decision{{true, 60, 59, time.Second, 0}}
+	names, buckets := []string{"write"}, []Bucket{{Rate: Rate{60, time.Minute, 0}}}
 	b.ReportAllocs()
 	for b.Loop() {
-		d.Headers(nil, "write", Rate{60, time.Minute, 0})
+		Headers(nil, names, buckets, d)
 	}
 }

@@ -132,49 +132,122 @@ func (r Rate) cell() (interval, burst int64, err error) {
 	return interval, burst, nil
 }
 
-// Decision is a limiter's answer for one request.
+// Bucket is one count that a request is held against, such as that of a tenant
+// and a class of routes.
+type Bucket struct {
+	// Key names the bucket within its group. A key belongs to one rate; when the
+	// rate changes, what the key has used stays used, up to a whole burst of the
+	// new rate.
+	Key  string
+	Rate Rate
+	// Cost is how many requests the request counts as. Zero means one. A cost
+	// above the burst is always refused.
+	Cost int
+}
+
+// Decision is a limiter's answer about one bucket.
 type Decision struct {
-	// Allowed says whether the request may go on. Only then it was counted.
+	// Allowed says whether the bucket has room for the request.
 	Allowed bool
 	// Limit is how many requests an idle key could make at once.
 	Limit int
-	// Remaining is how many requests could follow at once.
+	// Remaining is how many requests of cost 1 could follow at once.
 	Remaining int
-	// Reset is the time until Remaining grows by one.
+	// Reset is the time until Remaining grows by one; zero when nothing is used.
 	Reset time.Duration
-	// RetryAfter is the time until a refused request would be allowed, the same
-	// as Reset; zero when it was allowed.
+	// RetryAfter is the time until a refused request would be allowed; zero when
+	// it was allowed. For a cost above the burst that time never comes, and it is
+	// the time until the bucket is full.
 	RetryAfter time.Duration
 }
 
+// MaxBuckets is how many buckets one request can be held against.
+const MaxBuckets = 8
+
+// ErrBuckets is returned for a request with no bucket or more than [MaxBuckets].
+var ErrBuckets = errors.New("ratelimit: no buckets, or too many")
+
 // Limiter counts requests. It is safe for concurrent use.
 type Limiter interface {
-	// Allow counts one request of key at rate r, if that is still within it. A
-	// key belongs to one rate; when the rate changes, what the key has used
-	// stays used, up to a whole burst of the new rate. An error means that no
-	// decision could be made.
-	Allow(ctx context.Context, key string, r Rate) (Decision, error)
+	// Take counts one request in all of the buckets, which have different keys,
+	// or, when one of them has no room, in none; in one step either way. It
+	// appends a decision for each bucket to dst; the request may go on if
+	// [Allowed] says so of them. The buckets of a group, such as those of a
+	// tenant, are kept together. An error means that no decision could be made.
+	Take(ctx context.Context, group string, buckets []Bucket, dst []Decision) ([]Decision, error)
 }
 
-// decide is GCRA. tat, the theoretical arrival time, is when the bucket will be
-// full again; it and now are nanoseconds on one clock. It returns the new tat.
-//
-// A tat further away than a whole burst cannot come from this rate: the clock
-// went backwards, or the rate was higher. It then counts as a burst just used
-// up, so a clock that jumps never admits more and never locks a key out for
-// longer than a burst takes to refill.
-func decide(tat, now, interval, burst int64) (int64, Decision) {
-	span := interval * burst
-	used := min(max(tat-now, 0), span)
-	d := Decision{Limit: int(burst)}
-	if free := span - used; free >= interval {
-		used += interval
-		d.Allowed = true
-		d.Remaining = int((free - interval) / interval)
-		d.Reset = time.Duration(interval - (free-interval)%interval)
-	} else {
-		d.Reset = time.Duration(interval - free)
-		d.RetryAfter = d.Reset
+// Allowed reports whether all of the buckets had room, so that the request was
+// counted.
+func Allowed(decisions []Decision) bool {
+	for i := range decisions {
+		if !decisions[i].Allowed {
+			return false
+		}
 	}
-	return now + used, d
+	return len(decisions) > 0
+}
+
+// check refuses what no limiter takes.
+func check(group string, buckets []Bucket) error {
+	if len(buckets) == 0 || len(buckets) > MaxBuckets {
+		return ErrBuckets
+	}
+	for i := range buckets {
+		if len(group)+len(buckets[i].Key) > MaxKey {
+			return ErrKey
+		}
+	}
+	if group == "" {
+		return ErrKey
+	}
+	return nil
+}
+
+// cells is the arithmetic of GCRA for one bucket and one request: all are times
+// on one clock, in one unit.
+//
+// What is kept of a bucket is its tat, the theoretical arrival time: when it
+// will be full again. A tat further away than a whole burst cannot come from
+// this rate: the clock went backwards, or the rate was higher. It then counts as
+// a burst just used up, so a clock that jumps never admits more and never locks
+// a key out for longer than a burst takes to refill.
+type cells struct {
+	interval int64 // in which one request is refilled
+	span     int64 // in which a whole burst is
+	cost     int64 // of this request, as a time
+}
+
+// cellsOf returns the arithmetic of b in units of unit.
+func cellsOf(b *Bucket, unit time.Duration) (cells, error) {
+	interval, burst, err := b.Rate.cell()
+	if err != nil {
+		return cells{}, err
+	}
+	if unit > 1 {
+		interval = (interval-1)/int64(unit) + 1
+	}
+	cost := max(int64(b.Cost), 1)
+	return cells{interval, interval * burst, interval * min(cost, burst+1)}, nil
+}
+
+// used is how much of the burst is used up.
+func (c cells) used(tat, now int64) int64 { return min(max(tat-now, 0), c.span) }
+
+func (c cells) room(used int64) bool { return c.span-used >= c.cost }
+
+// decision tells what is so after the request was counted, or was not.
+func (c cells) decision(used int64, counted bool, unit time.Duration) Decision {
+	d := Decision{Allowed: c.room(used), Limit: int(c.span / c.interval)}
+	free := c.span - used
+	if !d.Allowed {
+		d.RetryAfter = unit * time.Duration(min(c.cost, c.span)-free)
+	} else if counted {
+		free -= c.cost
+	}
+	d.Remaining = int(free / c.interval)
+	if free < c.span {
+		d.Reset = unit * time.Duration(c.interval-free%c.interval)
+	}
+	return d
 }

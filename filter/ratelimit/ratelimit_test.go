@@ -74,6 +74,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// decide is GCRA for a request of cost 1. It returns the new tat.
+func decide(tat, now, interval, burst int64) (int64, Decision) {
+	c := cells{interval, interval * burst, interval}
+	used := c.used(tat, now)
+	d := c.decision(used, true, 1)
+	if d.Allowed {
+		used += c.cost
+	}
+	return now + used, d
+}
+
 // TestDecide walks through one key's life by hand.
 func TestDecide(t *testing.T) {
 	const s = int64(time.Second)
@@ -237,7 +248,7 @@ func TestHeaders(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := tt.d.Headers([]headers.Header{{Name: "kept"}}, tt.key, tt.r)
+			got := Headers([]headers.Header{{Name: "kept"}}, []string{tt.key}, []Bucket{{Rate: tt.r}}, []Decision{tt.d})
 			if len(got) != len(tt.want)+1 {
 				t.Fatalf("got %q", got)
 			}

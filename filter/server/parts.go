@@ -29,6 +29,7 @@ type build struct {
 	signer *txntoken.Signer
 	api    http.Handler  // sessions API
 	audit  *audit.Writer // nil for an explanation
+	limits *limits       // nil for an explanation
 
 	keysPath  string // of the file of API keys
 	keysStamp stamp  // of that file when it was read; used by followKeys alone
@@ -37,16 +38,14 @@ type build struct {
 }
 
 // assemble makes the parts of p. It has no effect on the build in force.
-func assemble(p *policy.Policy, old *build, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
+func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
 	b := &build{policy: p, signer: signer, stop: func() {}}
 	b.deps.Signer = signer
 	var err error
 	if old != nil {
-		b.deps.Limiter, b.deps.Sessions = old.deps.Limiter, old.deps.Sessions
+		b.deps.Sessions = old.deps.Sessions
 	}
-	if b.deps.Limiter == nil {
-		b.deps.Limiter = ratelimit.NewMemory(now, p.Limits.MaxKeys)
-	}
+	b.deps.Limiter = limiter
 	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) && reflect.DeepEqual(old.policy.Access, p.Access) {
 		b.deps.Tokens = old.deps.Tokens
 	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
@@ -103,7 +102,7 @@ func Chain(p *policy.Policy, now func() time.Time, random io.Reader) (*authz.Cha
 	if err != nil {
 		return nil, err
 	}
-	b, err := assemble(p, nil, signer, now, random)
+	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), signer, now, random)
 	if err != nil {
 		return nil, err
 	}

@@ -27,11 +27,18 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	if err != nil {
 		return fmt.Errorf("transaction.key: %w", err)
 	}
-	b, err := assemble(p, old, signer, s.options.Now, s.options.Random)
+	limits, err := s.limiter(ctx, p, old)
 	if err != nil {
 		return err
 	}
+	b, err := assemble(p, old, limits.limiter, signer, s.options.Now, s.options.Random)
+	if err != nil {
+		limits.dropUnless(old)
+		return err
+	}
+	b.limits = limits
 	if b.audit, err = s.auditLog(p, old); err != nil {
+		limits.dropUnless(old)
 		return fmt.Errorf("audit: %w", err)
 	}
 	if v := b.deps.Tokens; v != nil && (old == nil || v != old.deps.Tokens) {
@@ -49,6 +56,7 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	s.current.Store(b)
 	s.service.Use(b.chain)
 	if old != nil {
+		old.limits.dropUnless(b)
 		if old.deps.Tokens != b.deps.Tokens {
 			old.stop()
 		}

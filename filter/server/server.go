@@ -18,6 +18,7 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9/logging"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -75,6 +76,8 @@ func Run(ctx context.Context, o Options) error {
 		health:  health.NewServer(),
 	}
 	defer s.close()
+	logging.Disable() // of go-redis, which tells nothing that Changed does not
+	registry.MustRegister(limiterCollector{s})
 
 	p, warnings, err := policy.Load(o.Config)
 	if err != nil {
@@ -184,6 +187,7 @@ func (s *Server) close() {
 		return
 	}
 	b.stop()
+	b.limits.dropUnless(nil)
 	if err := b.audit.Close(); err != nil {
 		s.log.Error("audit log not closed", "error", err)
 	}

@@ -1,0 +1,125 @@
+package authz
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+
+	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/ratelimit"
+)
+
+// class is what a request of a class counts in: the bucket of its tenant, and
+// those of the parties in it that the policy limits beside.
+type class struct {
+	name    string
+	cost    int
+	buckets []classBucket // the tenant's first
+}
+
+type classBucket struct {
+	ratelimit.Bucket        // its key is completed by the party
+	name             string // in the response headers
+	of               func(*parties) string
+}
+
+// parties are whom a request is counted for within its tenant. One that is ""
+// is not counted for.
+type parties struct {
+	tenant, principal, agent, address string
+}
+
+// maxParty is the longest name that is counted as it is, in bytes: a caller can
+// make that of an agent as long as a path.
+const maxParty = 256
+
+// partiesOf says whom a request of p is counted for. agent is the one that the
+// path names, or "". A client without an address is counted with all of its
+// kind.
+func partiesOf(p *identity.Principal, agent, address string) *parties {
+	if agent == "" {
+		agent = p.Agent
+	}
+	if len(agent) > maxParty {
+		sum := sha256.Sum256([]byte(agent))
+		agent = hex.EncodeToString(sum[:])
+	}
+	return &parties{tenant: p.Tenant, principal: p.Issuer + "\x00" + p.Subject, agent: agent, address: network(address)}
+}
+
+// network is an address as the limits see it: IPv6 by its /64, which is the
+// least that one client has.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return "unknown"
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return "unknown"
+	}
+	return prefix.String()
+}
+
+// class compiles the class of that name, with the bucket of the tenant given.
+func (c *Chain) class(name string, tenant ratelimit.Bucket, shown string, weight int) class {
+	out := class{name: shown, cost: weight, buckets: []classBucket{{tenant, shown, func(*parties) string { return "" }}}}
+	limits := &c.policy.Limits
+	for _, beside := range [...]struct {
+		name  string
+		rates map[string]policy.Rate
+		of    func(*parties) string
+	}{
+		{"principal", limits.PerPrincipal, func(p *parties) string { return p.principal }},
+		{"agent", limits.PerAgent, func(p *parties) string { return p.agent }},
+		{"address", limits.PerAddress, func(p *parties) string { return p.address }},
+	} {
+		if rate, ok := beside.rates[name]; ok {
+			out.buckets = append(out.buckets, classBucket{
+				ratelimit.Bucket{Key: beside.name + "\x00" + name + "\x00", Rate: ratelimit.Rate(rate)}, name + "-" + beside.name, beside.of,
+			})
+		}
+	}
+	return out
+}
+
+// quota is what the limiter said of one request.
+type quota struct {
+	names     []string
+	buckets   []ratelimit.Bucket
+	decisions []ratelimit.Decision
+}
+
+func (q *quota) allowed() bool { return ratelimit.Allowed(q.decisions) }
+
+func (q *quota) headers(dst []headers.Header) []headers.Header {
+	return ratelimit.Headers(dst, q.names, q.buckets, q.decisions)
+}
+
+// count counts a request in all buckets of its class, or in none.
+func (c *Chain) count(ctx context.Context, in *class, p *parties, cost int) (*quota, error) {
+	n := len(in.buckets)
+	q := &quota{make([]string, 0, n), make([]ratelimit.Bucket, 0, n), make([]ratelimit.Decision, 0, n)}
+	for i := range in.buckets {
+		b := &in.buckets[i]
+		party := b.of(p)
+		if i > 0 && party == "" {
+			continue
+		}
+		bucket := b.Bucket
+		if party != "" {
+			bucket.Key += party
+		}
+		bucket.Cost = cost
+		q.names, q.buckets = append(q.names, b.name), append(q.buckets, bucket)
+	}
+	var err error
+	q.decisions, err = c.deps.Limiter.Take(ctx, p.tenant, q.buckets, q.decisions)
+	return q, err
+}
