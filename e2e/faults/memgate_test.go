@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -239,6 +240,8 @@ func (f *authzFaults) drained(t *testing.T) {
 	}
 	<-out.messages
 
+	last := remember(t, f.Stack, f.token, "the last one before the end")
+
 	// While it is stopped, checks are sent and the signal follows them.
 	f.Memgate.Signal(syscall.SIGSTOP)
 	results := make(chan error, underWay)
@@ -267,7 +270,10 @@ func (f *authzFaults) drained(t *testing.T) {
 	if err := check(); err == nil {
 		t.Error("something still answers")
 	}
-	// The last lines of the audit log are not lost on the way out.
+	// The last lines of the audit log were not lost on the way out.
+	if n := len(eventsIn(t, filepath.Join(f.Dir, "audit.log"), last.ID)); n != 1 {
+		t.Errorf("%d events of the last request", n)
+	}
 	f.StartMemgate()
 	works(t, f.Stack, f.token)
 }

@@ -43,8 +43,8 @@ func TestBrokenPolicyIsNotPutInForce(t *testing.T) {
 		log := len(shared.Memgate.Log(0))
 		shared.WritePolicy(broken.yaml)
 		harness.Eventually(t, func() error {
-			new := shared.Memgate.Log(0)[log:]
-			if err := errors.Join(has(new, "the policy was refused, the old one stays in force"), has(new, broken.log)); err != nil {
+			text := shared.Memgate.Log(0)[log:]
+			if err := errors.Join(has(text, "the policy was refused, the old one stays in force"), has(text, broken.log)); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
