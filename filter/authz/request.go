@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -35,6 +36,7 @@ type Request struct {
 	// only the edge sets, and those that steer the service behind it. They are
 	// in lower case, each once.
 	Reserved []string
+	reserved map[string]bool // of Reserved, once it is long
 }
 
 // Names of the headers that the edge itself sets for the upstream.
@@ -144,11 +146,23 @@ func (r *Request) Add(name, value string) {
 	}
 }
 
+// manyReserved is from how many names on a map finds those that are there.
+const manyReserved = 16
+
 func (r *Request) reserve(name string) {
-	for _, have := range r.Reserved {
-		if have == name {
+	if r.reserved == nil && len(r.Reserved) >= manyReserved {
+		r.reserved = make(map[string]bool, 2*manyReserved)
+		for _, have := range r.Reserved {
+			r.reserved[have] = true
+		}
+	}
+	if r.reserved != nil {
+		if r.reserved[name] {
 			return
 		}
+		r.reserved[name] = true
+	} else if slices.Contains(r.Reserved, name) {
+		return
 	}
 	r.Reserved = append(r.Reserved, name)
 }

@@ -3,10 +3,15 @@ package authz
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	accesslogdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/memgate/memgate/filter/audit"
 )
 
 // A caller with a token that may only write got the edge to let a POST through,
@@ -60,5 +65,33 @@ func TestAuditHoldsNoRequestIDOfTheCaller(t *testing.T) {
 	}
 	if e := eventOf(entry(503)); e.RequestID == "" {
 		t.Error("the id of a request that could not be decided is lost")
+	}
+}
+
+// A message with 20,000 reserved headers took five seconds: each name was compared
+// with all before it.
+func TestManyReservedHeadersAreTakenOffInTime(t *testing.T) {
+	r := request("GET", "/healthz")
+	start := time.Now()
+	for range 2 {
+		for i := range 20_000 {
+			r.Add("X-Memgate-"+strconv.Itoa(i), "1")
+		}
+	}
+	d := newFixture(t, testPolicy).chain.Decide(context.Background(), r)
+	response := d.toCheck("req-1")
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if !d.Allowed || len(d.Spoofed) != 20_000 {
+		t.Fatalf("%d names", len(d.Spoofed))
+	}
+	for _, name := range []string{"x-memgate-0", "x-memgate-15", "x-memgate-16", "x-memgate-19999"} {
+		if !slices.Contains(response.GetOkResponse().GetHeadersToRemove(), name) {
+			t.Errorf("%s reaches the upstream", name)
+		}
+	}
+	if names := strings.Split(text(response.GetDynamicMetadata().GetFields(), "spoofed"), ","); len(names) > audit.MaxList || names[0] != "x-memgate-0" {
+		t.Errorf("%d names for the log", len(names))
 	}
 }

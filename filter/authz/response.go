@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"strings"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -68,9 +70,7 @@ func (d *Decision) metadata(requestID string) *structpb.Struct {
 		set("kind", string(p.Kind))
 		set("principal", p.ID)
 	}
-	for _, name := range d.Spoofed {
-		set("spoofed", join(fields["spoofed"].GetStringValue(), name))
-	}
+	set("spoofed", strings.Join(d.Spoofed[:min(len(d.Spoofed), audit.MaxList)], ","))
 	set("stage", string(d.Stage))
 	set("reason", string(d.Reason))
 	if d.Allowed {
