@@ -13,6 +13,7 @@ import (
 
 	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/problem"
 )
 
 const root = ".."
@@ -56,6 +57,19 @@ func TestLinks(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", page, m[1])
 			}
+		}
+	}
+}
+
+// What the code is the source of is as make render writes it.
+func TestGenerated(t *testing.T) {
+	for page, want := range map[string]string{
+		"policy.md":           string(policy.Reference()),
+		"memgate.schema.json": string(policy.Schema()),
+		"problems.md":         read(t, "problems.head.md") + string(problem.Reference()),
+	} {
+		if read(t, page) != want {
+			t.Errorf("docs/%s is stale: run make render", page)
 		}
 	}
 }
