@@ -22,6 +22,16 @@ else
   printf 'chromium: %s\n' "$chromium"
 fi
 
+if MEMGATE_NODE=$(tools/node.sh); then
+  export MEMGATE_NODE
+  printf 'node: %s, oidc-provider in %s\n' "$(node --version)" "$MEMGATE_NODE"
+elif [ "${CI:-}" = true ]; then
+  echo 'memgate: no Node.js with npm, or the OpenID provider could not be fetched; CI must have it.' >&2
+  exit 1
+else
+  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp) will not be tested.' >&2
+fi
+
 # The race detector needs a C compiler.
 race=()
 if [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; then

@@ -116,6 +116,7 @@ type Issuer struct {
 	Algorithms []string `yaml:"algorithms" doc:"signature algorithms that are accepted" default:"RS256,ES256,EdDSA"`
 	Typ        string   `yaml:"typ" doc:"required typ of the token's header, such as at+jwt"`
 	Leeway     Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
+	Refresh    Duration `yaml:"refresh" doc:"after how long its keys are fetched again, or sooner if its Cache-Control says so: a key that it withdraws works that long at most" default:"5m" min:"1s" max:"1h"`
 	Tenant     Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
 	Subject    Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
 	Roles      *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`

@@ -22,7 +22,7 @@ func Tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
 		config.Issuers = append(config.Issuers, token.IssuerConfig{
 			Issuer: issuer.Issuer, JWKSURL: issuer.JWKSURI, JWKSFile: file,
 			Audiences: issuer.Audiences, Algorithms: issuer.Algorithms,
-			Leeway: time.Duration(issuer.Leeway), RequireTyp: issuer.Typ,
+			Leeway: time.Duration(issuer.Leeway), Refresh: time.Duration(issuer.Refresh), RequireTyp: issuer.Typ,
 			RoleClaim: issuer.RoleClaim(), Roles: p.Access.Roles,
 			TenantClaim: issuer.Tenant.Claim, ScopeClaim: issuer.Scopes.Claim, SubjectClaim: issuer.Subject.Claim,
 		})

@@ -451,6 +451,33 @@ func TestRefreshAhead(t *testing.T) {
 	}
 }
 
+func TestRefreshOfOneIssuer(t *testing.T) {
+	r, c := ring(), newClock()
+	p := newProvider(t, jwks(r.ec))
+	config := testConfig(c, IssuerConfig{JWKSURL: p.URL + "/jwks", Refresh: 2 * time.Second})
+	v, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := v.order[0].keys
+	if pause := s.tick(context.Background(), c.now()); pause != 2*time.Second {
+		t.Errorf("next reading after %v", pause)
+	}
+	token := r.ec.token("ES256")
+	wantReason(t, v, token, "")
+	p.set(jwks(r.ed))
+	c.advance(2 * time.Second)
+	s.tick(context.Background(), c.now())
+	wantReason(t, v, token, identity.ReasonKeyUnknown)
+	if got := s.interval(time.Second); got != 2*time.Second {
+		t.Errorf("a short max-age gives %v", got)
+	}
+	config.Issuers[0].Refresh = -1
+	if _, err := New(config); err == nil {
+		t.Error("a negative refresh was taken")
+	}
+}
+
 func TestRunEndsWithItsContext(t *testing.T) {
 	r, c := ring(), newClock()
 	p := newProvider(t, jwks(r.ec))

@@ -31,6 +31,8 @@ type source struct {
 	client *http.Client
 	cache  *cache
 
+	refresh, throttle time.Duration
+
 	keys atomic.Pointer[keySet] // nil until keys were read
 	read atomic.Int64           // when they were, in Unix nanoseconds
 
@@ -57,7 +59,10 @@ type reading struct {
 }
 
 func newSource(issuer *IssuerConfig, cfg *Config, client *http.Client, c *cache) (*source, error) {
-	s := &source{issuer: issuer, cfg: cfg, client: client, cache: c}
+	s := &source{issuer: issuer, cfg: cfg, client: client, cache: c, refresh: cfg.Refresh, throttle: cfg.Throttle}
+	if issuer.Refresh > 0 {
+		s.refresh, s.throttle = issuer.Refresh, min(cfg.Throttle, issuer.Refresh)
+	}
 	switch {
 	case issuer.JWKSFile != "" && issuer.JWKSURL != "":
 		return nil, errBothSources
@@ -146,7 +151,7 @@ func (s *source) start(ctx context.Context, now time.Time, force bool) *reading 
 	if s.running != nil {
 		return s.running
 	}
-	if !force && !s.last.IsZero() && now.Sub(s.last) < s.cfg.Throttle {
+	if !force && !s.last.IsZero() && now.Sub(s.last) < s.throttle {
 		return nil
 	}
 	r := &reading{done: make(chan struct{})}
@@ -212,9 +217,9 @@ func (s *source) perform(ctx context.Context, r *reading) {
 // read again before that is over.
 func (s *source) interval(maxAge time.Duration) time.Duration {
 	if maxAge <= 0 {
-		return s.cfg.Refresh
+		return s.refresh
 	}
-	return max(min(maxAge*4/5, s.cfg.Refresh), s.cfg.Throttle)
+	return max(min(maxAge*4/5, s.refresh), s.throttle)
 }
 
 func (s *source) load(ctx context.Context, now time.Time) (*keySet, time.Duration, error) {

@@ -35,6 +35,9 @@ type IssuerConfig struct {
 	Algorithms []string
 	// Leeway is by how much the issuer's clock may differ: 0 means 30 s; at most 5 min.
 	Leeway time.Duration
+	// Refresh is after how long this issuer's keys are read again, instead of
+	// Config.Refresh. When it is shorter than Config.Throttle, it is that as well.
+	Refresh time.Duration
 	// RequireTyp is the "typ" that a token must have, such as "at+jwt" (RFC 9068), with
 	// or without "application/" and in any case. When empty, a token may have none,
 	// "JWT" or "at+jwt"; any other type marks a token for another use (RFC 8725,
@@ -176,6 +179,9 @@ func newIssuer(cfg IssuerConfig) (*issuer, error) {
 	}
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		return nil, errors.New("the leeway must be between 0 and 5 minutes")
+	}
+	if cfg.Refresh < 0 {
+		return nil, errors.New("the time of a refresh must not be negative")
 	}
 	setDefault(&i.cfg.Leeway, defaultLeeway)
 	switch {
