@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -26,22 +27,27 @@ const checkTimeout = time.Second
 // pluginName is how the Wasm filter is called in Envoy's logs and statistics.
 const pluginName = "memgate"
 
-// httpFilters returns the HTTP filters in their only order: who may make the
-// request, what it may hold, where it goes.
+// httpFilters returns the HTTP filters in their only order: whether the address
+// may ask at all, where the policy limits that, who may make the request, what it may hold, where it goes.
 func httpFilters(p *policy.Policy) ([]*hcmv3.HttpFilter, error) {
 	wasm, err := wasmFilter(p)
 	if err != nil {
 		return nil, err
 	}
-	var list []*hcmv3.HttpFilter
-	for _, f := range []struct {
+	type filter struct {
 		name   string
 		config proto.Message
-	}{
-		{"envoy.filters.http.ext_authz", extAuthz()},
+	}
+	filters := []filter{
+		{"envoy.filters.http.ext_authz", extAuthz(p)},
 		{"envoy.filters.http.wasm", wasm},
 		{"envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}},
-	} {
+	}
+	if rate := p.Limits.BeforeAuth; rate != nil {
+		filters = append([]filter{{"envoy.filters.http.local_ratelimit", beforeAuth(rate)}}, filters...)
+	}
+	var list []*hcmv3.HttpFilter
+	for _, f := range filters {
 		config, err := pack(f.config)
 		if err != nil {
 			return nil, err
@@ -56,11 +62,17 @@ func httpFilters(p *policy.Policy) ([]*hcmv3.HttpFilter, error) {
 
 // extAuthz asks the authz service about each request's headers. It fails
 // closed: no answer in time is 503, and so is any fault of the service.
-func extAuthz() *authzv3.ExtAuthz {
+func extAuthz(p *policy.Policy) *authzv3.ExtAuthz {
+	service := grpcService(checkTimeout)
+	if len(p.Limits.PerAddress) > 0 {
+		// What the message calls its source is the last hop. Metadata of the
+		// call is Envoy's alone: nothing that a client sends gets there.
+		service.InitialMetadata = []*corev3.HeaderValue{{Key: authz.AddressMetadata, Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}
+	}
 	return &authzv3.ExtAuthz{
 		StatPrefix:             "memgate",
 		TransportApiVersion:    corev3.ApiVersion_V3,
-		Services:               &authzv3.ExtAuthz_GrpcService{GrpcService: grpcService(checkTimeout)},
+		Services:               &authzv3.ExtAuthz_GrpcService{GrpcService: service},
 		FailureModeAllow:       false,
 		StatusOnError:          &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ValidateMutations:      true,

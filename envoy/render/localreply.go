@@ -27,6 +27,9 @@ var edgeProblems = []edgeProblem{
 	{"response.code == 403", problem.UpgradeRefused},
 	{"response.code == 408", problem.RequestTimeout},
 	{"response.code == 413", problem.BodyTooLarge},
+	{"response.code == 429", problem.Problem{
+		Slug: problem.RateLimited.Slug, Title: problem.RateLimited.Title, Detail: problem.RateLimited.Detail,
+	}},
 	{"response.code == 431", problem.HeadersTooLarge},
 	{"response.code == 502", problem.UpstreamFault},
 	{"response.code == 504", problem.UpstreamTimeout},

@@ -49,7 +49,8 @@ type Chain struct {
 	contents   map[string][]byte
 	hashKey    []byte
 	credential *headers.Header
-	metadata   string // URL of the protected resource's metadata, or ""
+	classes    map[string]class // of the policy, for the rate-limit service
+	metadata   string           // URL of the protected resource's metadata, or ""
 }
 
 // plan is what one route needs, worked out ahead of any request.
@@ -88,6 +89,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 	if r := p.Identity.Resource; r != nil {
 		c.metadata = r.MetadataURL()
 	}
+	c.classes = c.classesOf()
 	for i := range p.Routes {
 		r := &p.Routes[i]
 		if c.plans[r], err = c.plan(r); err != nil {
@@ -128,7 +130,7 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 		if !ok {
 			return nil, fmt.Errorf("limits.classes has no %q", name)
 		}
-		out.class[i] = c.class(name, ratelimit.Bucket{Key: "class\x00" + name, Rate: ratelimit.Rate(rate)}, name, r.Weight)
+		out.class[i] = c.class(name, classBucketOf(name, rate), name, r.Weight)
 	}
 	return out, nil
 }

@@ -14,6 +14,7 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 	findings  *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
+	limits    *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with reg.
@@ -40,12 +41,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "memgate_findings_total",
 			Help: "Personal data and secrets found in bodies, by entity.",
 		}, []string{"entity"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_ratelimit_service_total",
+			Help: "Answers of the rate-limit service to other Envoy filters, by class and result.",
+		}, []string{"class", "result"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memgate_content_refusals_total",
 			Help: "Requests and responses that the content filter refused, by problem.",
 		}, []string{"problem"}),
 	}
-	reg.MustRegister(m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
+	reg.MustRegister(m.limits, m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
 	return m
 }
 

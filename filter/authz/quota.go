@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
+	"strings"
 
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
@@ -43,17 +44,24 @@ func partiesOf(p *identity.Principal, agent, address string) *parties {
 	if agent == "" {
 		agent = p.Agent
 	}
-	if len(agent) > maxParty {
-		sum := sha256.Sum256([]byte(agent))
-		agent = hex.EncodeToString(sum[:])
+	return &parties{tenant: p.Tenant, principal: p.Issuer + "\x00" + p.Subject, agent: bounded(agent), address: network(address)}
+}
+
+// bounded is name, or its digest when it is long.
+func bounded(name string) string {
+	if len(name) <= maxParty {
+		return name
 	}
-	return &parties{tenant: p.Tenant, principal: p.Issuer + "\x00" + p.Subject, agent: agent, address: network(address)}
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
 }
 
 // network is an address as the limits see it: IPv6 by its /64, which is the
 // least that one client has.
 func network(address string) string {
-	ip, err := netip.ParseAddr(address)
+	// The rate-limit service gets them from Envoy with a prefix, too.
+	text, _, _ := strings.Cut(address, "/")
+	ip, err := netip.ParseAddr(text)
 	if err != nil {
 		return "unknown"
 	}
@@ -85,6 +93,20 @@ func (c *Chain) class(name string, tenant ratelimit.Bucket, shown string, weight
 				ratelimit.Bucket{Key: beside.name + "\x00" + name + "\x00", Rate: ratelimit.Rate(rate)}, name + "-" + beside.name, beside.of,
 			})
 		}
+	}
+	return out
+}
+
+// classBucketOf is the bucket of a tenant in a class.
+func classBucketOf(name string, rate policy.Rate) ratelimit.Bucket {
+	return ratelimit.Bucket{Key: "class\x00" + name, Rate: ratelimit.Rate(rate)}
+}
+
+// classesOf compiles the classes of the policy.
+func (c *Chain) classesOf() map[string]class {
+	out := make(map[string]class, len(c.policy.Limits.Classes))
+	for name, rate := range c.policy.Limits.Classes {
+		out[name] = c.class(name, classBucketOf(name, rate), name, 1)
 	}
 	return out
 }

@@ -174,6 +174,11 @@ func join(have, value string) string {
 	return have + "," + value
 }
 
+// AddressMetadata is the gRPC metadata in which Envoy tells the client's address
+// as it determined it, by its configuration. Without it there is the address of
+// the connection, which is that of the last proxy in front.
+const AddressMetadata = "x-memgate-client-address"
+
 // fromCheck reads the facts from Envoy's message. With encode_raw_headers each
 // header line arrives by itself in header_map; otherwise Envoy joined repeated
 // lines by commas, which credential extraction refuses.

@@ -16,6 +16,7 @@ import (
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/memgate/memgate/filter/problem"
@@ -69,6 +70,9 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		return nil, status.Error(codes.InvalidArgument, "no HTTP request in the check")
 	}
 	r := fromCheck(req)
+	if address := metadata.ValueFromIncomingContext(ctx, AddressMetadata); len(address) == 1 {
+		r.Address = address[0]
+	}
 	var d *Decision
 	if c := s.chain.Load(); c != nil {
 		d = c.Decide(ctx, r)

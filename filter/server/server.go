@@ -16,6 +16,7 @@ import (
 
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9/logging"
@@ -107,6 +108,7 @@ func Run(ctx context.Context, o Options) error {
 	)
 	authv3.RegisterAuthorizationServer(grpcServer, s.service)
 	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit))
+	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service))
 	healthv1.RegisterHealthServer(grpcServer, s.health)
 	httpServer := &http.Server{
 		Handler:           s.handler(registry),
