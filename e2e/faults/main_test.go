@@ -233,7 +233,7 @@ func wantMetric(t *testing.T, s *harness.Stack, want float64, name string, label
 	})
 }
 
-// event is a line of the audit log.
+// event is what a line of the audit log says of a request.
 type event struct {
 	Time           time.Time
 	RequestID      string `json:"request_id"`
@@ -268,12 +268,12 @@ func eventsIn(t harness.T, path, id string) []event {
 		if !strings.HasSuffix(line, "\n") {
 			break // it is being written
 		}
-		var e event
+		var e struct{ Unmapped event }
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("a line of the audit log that is no JSON: %v: %s", err, line)
 		}
-		if e.RequestID == id {
-			out = append(out, e)
+		if e.Unmapped.RequestID == id {
+			out = append(out, e.Unmapped)
 		}
 	}
 	return out

@@ -1,5 +1,8 @@
 // Package audit writes one JSON line for each request: who asked for what, how
-// it was decided and why, and how it ended.
+// it was decided and why, and how it ended. The lines of a file are the leaves of
+// a Merkle tree (RFC 6962, section 2.1), whose root is signed in checkpoints
+// beside the log, so that [Verify] finds what was changed, taken out or put in
+// later.
 //
 // A line never holds content, and not the path or the query either: the route's
 // name stands for them. The address of the caller is left out on purpose: it is

@@ -77,13 +77,29 @@ type decoded struct {
 
 func decode(t *testing.T, line []byte) decoded {
 	t.Helper()
-	var d decoded
+	var d struct {
+		Unmapped decoded `json:"unmapped"`
+
+		Metadata     any `json:"metadata"`
+		CategoryUID  int `json:"category_uid"`
+		ClassUID     int `json:"class_uid"`
+		ActivityID   int `json:"activity_id"`
+		TypeUID      int `json:"type_uid"`
+		SeverityID   int `json:"severity_id"`
+		StatusID     int `json:"status_id"`
+		ActionID     int `json:"action_id"`
+		Time         int `json:"time"`
+		DstEndpoint  any `json:"dst_endpoint"`
+		HTTPRequest  any `json:"http_request"`
+		HTTPResponse any `json:"http_response"`
+		Actor        any `json:"actor"`
+	}
 	dec := json.NewDecoder(strings.NewReader(string(line)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&d); err != nil {
 		t.Fatalf("%v in %q", err, line)
 	}
-	return d
+	return d.Unmapped
 }
 
 func TestEveryFieldIsWritten(t *testing.T) {
@@ -115,7 +131,7 @@ func TestBounds(t *testing.T) {
 	}
 	e.Subject = e.Spoofed[0]
 	b := e.AppendJSON(nil)
-	if limit := (3*MaxList + 12) * (6*MaxString + 32); len(b) > limit {
+	if limit := (3*MaxList + 16) * (6*MaxString + 32); len(b) > limit {
 		t.Errorf("%d bytes, want at most %d", len(b), limit)
 	}
 	if d := decode(t, b); len(d.SpoofedHeaders) != MaxList {
@@ -191,5 +207,68 @@ func BenchmarkAppendJSON(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		full.AppendJSON(dst)
+	}
+}
+
+// The members that OCSF requires of the class HTTP Activity, and what they say of
+// an event.
+func TestOCSF(t *testing.T) {
+	for _, c := range []struct {
+		event                                 Event
+		activity, severity, status, action, n int
+	}{
+		{Event{Method: "POST", Decision: Allow, Status: 200}, 6, 1, 1, 1, 200},
+		{Event{Method: "GET", Decision: Allow, Status: 404}, 3, 1, 2, 1, 404},
+		{Event{Method: "PATCH", Decision: Allow, Status: 422, Refusal: "blocked-pii"}, 99, 1, 2, 2, 422},
+		{Event{Method: "DELETE", Decision: Deny, Status: 401}, 2, 2, 2, 2, 401},
+		{Event{Decision: Failure}, 0, 3, 0, 2, 0},
+	} {
+		c.event.Time, c.event.RequestID, c.event.Tenant, c.event.Subject = noon, "id-1", "acme", "user-1"
+		var got struct {
+			Metadata struct {
+				Sequence *int64
+				Version  string
+				Product  struct {
+					Name   string
+					Vendor string `json:"vendor_name"`
+				}
+				Tenant string `json:"tenant_uid"`
+			}
+			Category int   `json:"category_uid"`
+			Class    int   `json:"class_uid"`
+			Activity int   `json:"activity_id"`
+			Type     int   `json:"type_uid"`
+			Severity int   `json:"severity_id"`
+			Status   int   `json:"status_id"`
+			Action   int   `json:"action_id"`
+			Time     int64 `json:"time"`
+			Endpoint struct {
+				Name string `json:"svc_name"`
+			} `json:"dst_endpoint"`
+			Request struct {
+				UID    string
+				Method string `json:"http_method"`
+			} `json:"http_request"`
+			Response struct{ Code int } `json:"http_response"`
+			Actor    struct{ User struct{ UID string } }
+		}
+		line := c.event.appendLine(nil, 17)
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Metadata.Sequence == nil || *got.Metadata.Sequence != 17 || got.Metadata.Version != OCSFVersion || got.Metadata.Product.Name != "memgate" ||
+			got.Metadata.Product.Vendor == "" || got.Metadata.Tenant != "acme" || got.Category != 4 || got.Class != 4002 || got.Type != 400200+got.Activity ||
+			got.Time != noon.UnixMilli() || got.Endpoint.Name == "" || got.Request.UID != "id-1" || got.Request.Method != c.event.Method || got.Actor.User.UID != "user-1" {
+			t.Errorf("%s", line)
+		}
+		if got.Activity != c.activity || got.Severity != c.severity || got.Status != c.status || got.Action != c.action || got.Response.Code != c.n {
+			t.Errorf("%+v became %s", c.event, line)
+		}
+		if n, ok := sequenceOf(line); !ok || n != 17 {
+			t.Errorf("sequence %d, %v", n, ok)
+		}
+		if _, ok := sequenceOf(c.event.AppendJSON(nil)); ok {
+			t.Error("a line without a number has one")
+		}
 	}
 }

@@ -14,16 +14,22 @@ const (
 	MaxList = 64
 )
 
-// AppendJSON appends the event as one JSON object without a line end. Whatever
-// its strings hold, it is valid JSON in valid UTF-8 on one line. The members are
-// always in the same order. time, request_id, route, method, decision, status,
-// duration_ms, bytes_received and bytes_sent are always there; the others only
-// when they say something.
+// AppendJSON appends the event as one JSON object without a line end, as an event
+// of OCSF's class HTTP Activity. Whatever its strings hold, it is valid JSON in
+// valid UTF-8 on one line. The members are always in the same order.
 //
-// time is RFC 3339 in UTC with nanoseconds, duration_ms has three decimals, and
-// findings is an object of entity and count in the order of Findings.
-func (e *Event) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"time":"`...)
+// What memgate says of a request stands in the member unmapped, under names that
+// do not change: time, request_id, route, method, decision, status, duration_ms,
+// bytes_received and bytes_sent always, the others only when they say something.
+// There time is RFC 3339 in UTC with nanoseconds, duration_ms has three decimals,
+// and findings is an object of entity and count in the order of Findings.
+func (e *Event) AppendJSON(dst []byte) []byte { return e.appendLine(dst, -1) }
+
+// appendLine is AppendJSON with the number of the entry in its log, which is left
+// out when it is below zero.
+func (e *Event) appendLine(dst []byte, sequence int64) []byte {
+	dst = e.appendOCSF(dst, sequence)
+	dst = append(dst, `,"unmapped":{"time":"`...)
 	dst = e.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
 	dst = append(dst, `","request_id":`...)
 	dst = appendString(dst, e.RequestID)
@@ -52,7 +58,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = appendList(dst, "spoofed_headers", e.Spoofed)
 	dst = appendList(dst, "response_flags", e.Flags)
 	dst = appendMember(dst, "response_details", e.Details)
-	return append(dst, '}')
+	return append(dst, '}', '}')
 }
 
 func appendMember(dst []byte, name, value string) []byte {

@@ -2,11 +2,15 @@ package audit
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Errors of a [Writer].
@@ -34,6 +38,53 @@ type Config struct {
 	// number of lines that are gone. It may be called from several goroutines
 	// and must not call the Writer.
 	OnError func(err error, lost int)
+
+	// Key signs checkpoints. Without one, and where the log is not a regular
+	// file, lines are not numbered and there is no tree.
+	Key *Key
+	// Now and Random give the time and the randomness of checkpoints; the clock
+	// and [crypto/rand.Reader] when nil.
+	Now    func() time.Time
+	Random io.Reader
+	// Sync says when lines are synced.
+	Sync SyncPolicy
+	// Checkpoint and Entries are after how much time, and after how many
+	// entries, new ones are signed: ten seconds and 1000 when zero.
+	Checkpoint time.Duration
+	Entries    int
+	// MaxSize is from how many bytes on a file is rotated; never when zero.
+	MaxSize int64
+
+	fsync func(*os.File) error // for tests
+}
+
+// sync is [os.File.Sync].
+func (c *Config) sync(f *os.File) error {
+	if c.fsync != nil {
+		return c.fsync(f)
+	}
+	return f.Sync()
+}
+
+func (c *Config) fill() {
+	if c.MaxQueue <= 0 {
+		c.MaxQueue = 4 << 20
+	}
+	if c.Retry <= 0 {
+		c.Retry = time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Checkpoint <= 0 {
+		c.Checkpoint = 10 * time.Second
+	}
+	if c.Entries <= 0 {
+		c.Entries = 1000
+	}
 }
 
 // Stats are numbers about a [Writer].
@@ -58,7 +109,10 @@ type Writer struct {
 	queue  []byte // whole lines
 	lines  int    // in queue
 	stats  Stats
+	next   int64 // number of the next entry; below zero when they have none
 	closed bool
+
+	fault atomic.Pointer[error]
 
 	wake chan struct{} // has room for one
 	work chan request
@@ -67,21 +121,19 @@ type Writer struct {
 	// Of the goroutine alone.
 	log     io.Writer
 	file    *os.File // log, when it is a file of ours
+	sealed  *sealed  // log, when it has a tree; file is nil then
 	batch   []byte   // being written
 	written int      // bytes of batch that are in the log
+	leaf    int      // bytes of batch that are whole lines in the log
 	retry   <-chan time.Time
 }
 
+// request is what the goroutine is asked to do.
 type request struct {
-	kind  int
+	do    func() error
+	last  bool
 	reply chan error
 }
-
-const (
-	flush = iota
-	reopen
-	finish
-)
 
 // Open returns a writer that appends to the file at path, which it creates with
 // mode 0600. A file that exists keeps its mode, as a group may be meant to read
@@ -89,16 +141,39 @@ const (
 // is standard output.
 //
 // A line that a crash has left unfinished at the end of the file is ended first.
+//
+// With a key the log goes on where its last checkpoint and the lines after it
+// end. What of it is not as it was written is told to OnError and does not keep
+// the log from going on: the proof stays, [Verify] shows it. Lines without any
+// checkpoint ([ErrUnsealed]) and a checkpoint of another key ([ErrSignature]) are
+// errors.
 func Open(path string, config Config) (*Writer, error) {
 	if path == "-" {
 		return New(os.Stdout, config), nil
 	}
+	config.fill()
 	file, err := openLog(path)
 	if err != nil {
 		return nil, err
 	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	w := build(file, config)
-	w.path, w.file = path, file
+	w.path = path
+	if config.Key != nil && info.Mode().IsRegular() {
+		w.sealed, err = openSealed(path, file, &w.config, w.tell)
+		if err == nil {
+			w.log, w.next = w.sealed, w.sealed.tree.size
+		}
+	} else {
+		w.file = file
+		err = endTorn(file, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	go w.run()
 	return w, nil
 }
@@ -111,49 +186,19 @@ func New(log io.Writer, config Config) *Writer {
 }
 
 func build(log io.Writer, config Config) *Writer {
-	if config.MaxQueue <= 0 {
-		config.MaxQueue = 4 << 20
-	}
-	if config.Retry <= 0 {
-		config.Retry = time.Second
-	}
+	config.fill()
 	return &Writer{
-		config: config, log: log,
+		config: config, log: log, next: -1,
 		wake: make(chan struct{}, 1), work: make(chan request), done: make(chan struct{}),
 	}
 }
 
-func openLog(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.Mode().IsRegular() {
-		err = checkLog(file, info)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-func checkLog(file *os.File, info os.FileInfo) error {
-	if info.Mode().Perm()&0o007 != 0 {
-		return ErrOpenToAll
-	}
-	if info.Size() == 0 {
+// endTorn ends a line that a crash has left unfinished.
+func endTorn(file *os.File, info os.FileInfo) error {
+	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil
 	}
-	var last [1]byte
-	if _, err := file.ReadAt(last[:], info.Size()-1); err != nil {
-		return err
-	}
-	if last[0] == '\n' {
-		return nil
-	}
-	_, err := file.Write([]byte{'\n'})
-	return err
+	return endLine(&sealed{file: file, size: info.Size()})
 }
 
 // Write takes an event into the queue. The error is [ErrFull] or [ErrClosed];
@@ -165,10 +210,17 @@ func (w *Writer) Write(e *Event) error {
 	if w.closed {
 		err = ErrClosed
 	} else {
-		w.queue = append(e.AppendJSON(w.queue), '\n')
+		w.queue = append(e.appendLine(w.queue, w.next), '\n')
 		if len(w.queue) > w.config.MaxQueue {
 			w.queue = w.queue[:before]
 			err = ErrFull
+		} else if w.next >= 0 {
+			w.next++
+		}
+		if len(w.queue) > w.config.MaxQueue/2 {
+			// Room is kept for the requests under way.
+			full := ErrFull
+			w.fault.Store(&full)
 		}
 	}
 	if err != nil {
@@ -193,14 +245,34 @@ func (w *Writer) Stats() Stats {
 	return w.stats
 }
 
+// Err is why events cannot be written at the moment, or nil: the last attempt
+// failed, or more than half of the queue is waiting. Waiting events are kept for
+// as long as the queue has room.
+func (w *Writer) Err() error {
+	if err := w.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Configure changes when lines are synced and signed and files rotated: Sync,
+// Checkpoint, Entries and MaxSize.
+func (w *Writer) Configure(c Config) error {
+	c.fill()
+	return w.ask(false, func() error {
+		w.config.Sync, w.config.Checkpoint, w.config.Entries, w.config.MaxSize = c.Sync, c.Checkpoint, c.Entries, c.MaxSize
+		return nil
+	})
+}
+
 // Flush returns when every event that was taken before is handed to the log, or
 // with the error of the attempt. What could not be written is kept.
-func (w *Writer) Flush() error { return w.ask(flush) }
+func (w *Writer) Flush() error { return w.ask(false, w.drain) }
 
 // Reopen writes what waits, opens the path anew and closes the old file: what a
 // log's rotation asks for once it has renamed it. When the new file cannot be
 // opened, the old one stays in use. On a log that is not a file it only flushes.
-func (w *Writer) Reopen() error { return w.ask(reopen) }
+func (w *Writer) Reopen() error { return w.ask(false, w.rotate) }
 
 // Close writes what waits, syncs and closes the file. The error holds [ErrLost]
 // when lines could not be written. Closing again does nothing.
@@ -213,13 +285,13 @@ func (w *Writer) Close() error {
 		<-w.done
 		return nil
 	}
-	return w.ask(finish)
+	return w.ask(true, w.end)
 }
 
-func (w *Writer) ask(kind int) error {
+func (w *Writer) ask(last bool, do func() error) error {
 	reply := make(chan error, 1)
 	select {
-	case w.work <- request{kind, reply}:
+	case w.work <- request{do, last, reply}:
 		return <-reply
 	case <-w.done:
 		return ErrClosed
@@ -235,6 +307,12 @@ func (w *Writer) tell(err error, lost int) {
 // run is the goroutine that owns the log.
 func (w *Writer) run() {
 	defer close(w.done)
+	var tick <-chan time.Time
+	if w.sealed != nil {
+		ticker := time.NewTicker(clockTick)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
 	for {
 		select {
 		case <-w.wake:
@@ -243,18 +321,32 @@ func (w *Writer) run() {
 			}
 		case <-w.retry:
 			_ = w.drain()
+		case <-tick:
+			if w.retry == nil {
+				_ = w.attempt(func() error { return w.sealed.settle(true, w.tell) })
+			}
 		case r := <-w.work:
-			switch r.kind {
-			case flush:
-				r.reply <- w.drain()
-			case reopen:
-				r.reply <- w.rotate()
-			case finish:
-				r.reply <- w.end()
+			r.reply <- r.do()
+			if r.last {
 				return
 			}
 		}
 	}
+}
+
+// attempt does something to the log and remembers whether it failed.
+func (w *Writer) attempt(do func() error) error {
+	err := do()
+	if err == nil {
+		return nil
+	}
+	w.mu.Lock()
+	w.stats.Failed++
+	w.mu.Unlock()
+	w.retry = time.After(w.config.Retry)
+	w.fault.Store(&err)
+	w.tell(err, 0)
+	return err
 }
 
 // drain writes what waits when it is called, or until a write fails. What comes
@@ -262,6 +354,27 @@ func (w *Writer) run() {
 // its turn.
 func (w *Writer) drain() error {
 	w.retry = nil
+	return w.attempt(func() error {
+		if err := w.writeOut(); err != nil {
+			return err
+		}
+		if w.sealed != nil {
+			if err := w.sealed.settle(false, w.tell); err != nil {
+				return err
+			}
+		}
+		if w.fault.Load() != nil {
+			w.mu.Lock()
+			if len(w.queue) <= w.config.MaxQueue/2 {
+				w.fault.Store(nil)
+			}
+			w.mu.Unlock()
+		}
+		return nil
+	})
+}
+
+func (w *Writer) writeOut() error {
 	for taken := false; ; {
 		if w.written == len(w.batch) {
 			if taken {
@@ -272,7 +385,7 @@ func (w *Writer) drain() error {
 			w.queue, w.batch = w.batch[:0], w.queue
 			w.lines = 0
 			w.mu.Unlock()
-			w.written = 0
+			w.written, w.leaf = 0, 0
 			if len(w.batch) == 0 {
 				return nil
 			}
@@ -284,47 +397,74 @@ func (w *Writer) drain() error {
 		if err == nil && w.written+n < len(w.batch) {
 			err = io.ErrShortWrite
 		}
-		whole := bytes.Count(w.batch[w.written:w.written+n], []byte{'\n'})
 		w.written += n
+		whole := w.seal()
 		w.mu.Lock()
-		w.stats.Written += uint64(whole)
-		if err != nil {
-			w.stats.Failed++
-		}
+		w.stats.Written += whole
 		w.mu.Unlock()
 		if err != nil {
-			w.retry = time.After(w.config.Retry)
-			w.tell(err, 0)
 			return err
 		}
+	}
+}
+
+// seal takes the lines that are whole in the log into its tree and returns their
+// number.
+func (w *Writer) seal() (whole uint64) {
+	for {
+		end := bytes.IndexByte(w.batch[w.leaf:w.written], '\n')
+		if end < 0 {
+			return whole
+		}
+		if w.sealed != nil {
+			w.sealed.tree.add(tlog.RecordHash(w.batch[w.leaf : w.leaf+end]))
+		}
+		w.leaf += end + 1
+		whole++
 	}
 }
 
 // rotate changes to a new file. A line that is only partly in the old one is
 // written whole into the new one.
 func (w *Writer) rotate() error {
-	if w.file == nil {
+	if w.file == nil && w.sealed == nil {
 		return w.drain()
 	}
 	failed := w.drain()
-	file, err := openLog(w.path)
-	if err != nil {
-		w.mu.Lock()
-		w.stats.Failed++
-		w.mu.Unlock()
-		w.tell(err, 0)
+	err := w.attempt(w.change)
+	if err != nil && w.sealed == nil {
 		return err
 	}
-	err = w.shut()
-	w.file, w.log = file, file
-	if failed != nil {
-		w.written = bytes.LastIndexByte(w.batch[:w.written], '\n') + 1
+	if failed != nil && w.leaf < w.written {
+		w.written = w.leaf
 		failed = w.drain()
 	}
 	return errors.Join(failed, err)
 }
 
+// change opens the file that has the name now.
+func (w *Writer) change() error {
+	if w.sealed != nil {
+		return w.sealed.reopen()
+	}
+	if now, err := os.Stat(w.path); err == nil {
+		if have, err := w.file.Stat(); err == nil && os.SameFile(now, have) {
+			return nil
+		}
+	}
+	file, err := openLog(w.path)
+	if err != nil {
+		return err
+	}
+	err = w.shut()
+	w.file, w.log = file, file
+	return err
+}
+
 func (w *Writer) shut() error {
+	if w.sealed != nil {
+		return w.sealed.close()
+	}
 	if w.file == nil {
 		return nil
 	}

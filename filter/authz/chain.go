@@ -168,6 +168,9 @@ func (c *Chain) Explain(ctx context.Context, r *Request) (*Decision, []Step) {
 func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, string)) *Decision {
 	d := &Decision{Spoofed: r.Reserved}
 
+	if r.Unaudited != nil {
+		return c.deny(d, r, StageAudit, ReasonAudit, problem.Unavailable, r.Unaudited)
+	}
 	if c.cors.IsPreflight(r.Method, r.Origin, r.RequestMethod) {
 		return c.preflight(d, r)
 	}

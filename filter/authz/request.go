@@ -32,6 +32,10 @@ type Request struct {
 	APIKey        []string
 	Session       []string
 
+	// Unaudited is why the request could not be audited and must be refused, or
+	// nil.
+	Unaudited error
+
 	// Reserved lists the headers that the client sent and may not: those that
 	// only the edge sets, and those that steer the service behind it. They are
 	// in lower case, each once.

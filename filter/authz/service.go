@@ -32,6 +32,8 @@ type Service struct {
 	metrics *Metrics
 	now     func() time.Time
 
+	unaudited func() error // or nil; see Guard
+
 	chain    atomic.Pointer[Chain]
 	previous atomic.Pointer[Chain]
 }
@@ -74,6 +76,9 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		r.Address = address[0]
 	}
 	var d *Decision
+	if s.unaudited != nil {
+		r.Unaudited = s.unaudited()
+	}
 	if c := s.chain.Load(); c != nil {
 		d = c.Decide(ctx, r)
 	} else {

@@ -89,6 +89,12 @@ func (l *linter) listeners() {
 	if p.Audit.File == "" {
 		l.err("audit.file", "audit-file", "must be a path, or - for standard output")
 	}
+	if strings.HasPrefix(string(p.Audit.Key), schemeEnv) {
+		l.err("audit.key", "file-reference", "must be file:PATH: a key that does not exist is created there")
+	}
+	if p.Audit.OnFailure == "continue" {
+		l.warn("audit.on_failure", "audit-continue", "requests pass without a trace while the log cannot be written")
+	}
 }
 
 func (l *linter) upstream() {

@@ -221,7 +221,13 @@ type Content struct {
 	Response Actions         `yaml:"response" doc:"this route's own pii.response rules; one that names an entity wins over the general rules, default only over the general default"`
 }
 
-// Audit is where the audit lines go.
+// Audit is where the audit lines go, and what happens when they cannot be written.
 type Audit struct {
-	File string `yaml:"file" doc:"path of the log; - for standard output" default:"-"`
+	File       string   `yaml:"file" doc:"path of the log; - for standard output, which has no checkpoints" default:"-"`
+	Key        Secret   `yaml:"key" doc:"Ed25519 key that signs the log's checkpoints; a file that does not exist is created with mode 0600" default:"file:audit.key"`
+	OnFailure  string   `yaml:"on_failure" doc:"what happens to requests while audit lines cannot be written: deny refuses them with 503, continue lets them pass without a trace" enum:"deny,continue" default:"deny"`
+	Fsync      string   `yaml:"fsync" doc:"when lines are synced to the disk: interval once a second and before each checkpoint, always after each write, never by the operating system alone" enum:"interval,always,never" default:"interval"`
+	Checkpoint Duration `yaml:"checkpoint" doc:"time after which new lines are signed" default:"10s" min:"1s" max:"1h"`
+	Entries    int      `yaml:"entries" doc:"number of new lines after which they are signed" default:"1000" min:"1" max:"1000000"`
+	MaxSize    Size     `yaml:"max_size" doc:"size from which on a file is rotated; 0 for never" default:"100MiB"`
 }

@@ -36,6 +36,7 @@ func Rules() []Rule {
 		{"address", Error, "not a host:port, or one that is used twice"},
 		{"envoy-admin", Error, "Envoy's admin interface is not on loopback"},
 		{"audit-file", Error, "no file for audit lines"},
+		{"audit-continue", Warning, "requests pass when they cannot be audited"},
 		{"audience", Error, "an audience that is empty or *"},
 		{"issuer", Error, "the Txn-Token has no issuer"},
 		{"file-reference", Error, "a secret that memgate writes is not a file"},

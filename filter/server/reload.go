@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/memgate/memgate/filter/apikey"
-	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 )
@@ -71,23 +69,6 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	}
 	return nil
 }
-
-// auditLog opens the policy's audit log, or goes on with the one that is open.
-func (s *Server) auditLog(p *policy.Policy, old *build) (*audit.Writer, error) {
-	if old != nil && reflect.DeepEqual(old.policy.Audit, p.Audit) {
-		return old.audit, nil
-	}
-	config := audit.Config{OnError: func(err error, lost int) {
-		s.metrics.audit.Add(float64(max(lost, 1)))
-		s.log.Error("audit", "error", err, "lost", lost)
-	}}
-	if p.Audit.File == "-" {
-		return audit.New(s.options.Output, config), nil
-	}
-	return audit.Open(p.Path(p.Audit.File), config)
-}
-
-func (s *Server) writeAudit(e *audit.Event) error { return s.current.Load().audit.Write(e) }
 
 // await returns when done says so, or after limit, or when ctx ends.
 func await(ctx context.Context, limit time.Duration, done func() bool) {

@@ -77,6 +77,8 @@ func Run(ctx context.Context, o Options) error {
 		health:  health.NewServer(),
 	}
 	defer s.close()
+	s.service.Guard(s.auditFault)
+	s.auditMetrics(registry)
 	logging.Disable() // of go-redis, which tells nothing that Changed does not
 	registry.MustRegister(limiterCollector{s})
 
