@@ -9,7 +9,8 @@ MEMGATE_VENV=$(tools/venv.sh)
 MEM0_TELEMETRY=False
 MEM0_DIR=$PWD/.tools/mem0
 MEM0_PYTHON=$MEMGATE_VENV/bin/python
-export ENVOY MEMGATE_VENV MEM0_PYTHON MEM0_TELEMETRY MEM0_DIR
+SCHEMATHESIS=$(tools/venv.sh schemathesis)/bin/st
+export ENVOY MEMGATE_VENV MEM0_PYTHON SCHEMATHESIS MEM0_TELEMETRY MEM0_DIR
 "$ENVOY" --version | grep -o 'version: .*' | sed "s|^|envoy ($ENVOY) |"
 
 if ! chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
