@@ -72,3 +72,45 @@ func TestRedaction(t *testing.T) {
 		t.Fatal("the search of the disk finds nothing at all")
 	}
 }
+
+// Users whose ids are e-mail addresses must stay apart, and be found and erased by
+// these ids, although an address anywhere else is redacted. Redacted ids made
+// one user of all, whose memories each could read and none could erase.
+func TestEmailAddressesAsUserIDs(t *testing.T) {
+	token := stack.Token("ids", scopes)
+	add := func(user, text string) {
+		t.Helper()
+		r := stack.JSON(t, "POST", "/v3/memories/add/", token, `{"messages":[{"role":"user","content":"`+text+`"}],"user_id":"`+user+`"}`)
+		if r.Status != 200 || !strings.Contains(r.Body, `"user_id":"`+user+`"`) {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+	}
+	search := func(user string) string {
+		t.Helper()
+		r := stack.JSON(t, "POST", "/v3/memories/search/", token, `{"query":"favourite colour","filters":{"user_id":"`+user+`"}}`)
+		if r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+		return r.Body
+	}
+	add("alice@example.com", "my favourite colour is green, write to alice@example.com")
+	add("bob@example.com", "my favourite colour is blue")
+	if body := search("alice@example.com"); !strings.Contains(body, "green") || strings.Contains(body, "blue") || !strings.Contains(body, "write to [EMAIL_ADDRESS]") {
+		t.Errorf("what Alice finds: %s", body)
+	}
+	if body := search("bob@example.com"); !strings.Contains(body, "blue") || strings.Contains(body, "green") {
+		t.Errorf("what Bob finds: %s", body)
+	}
+	if r := stack.JSON(t, "GET", "/v1/entities/", token, ""); !strings.Contains(r.Body, "alice@example.com") {
+		t.Errorf("users: %s", r.Body)
+	}
+	if r := stack.JSON(t, "DELETE", "/v1/memories/?user_id=alice%40example.com", token, ""); r.Status >= 300 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if body := search("alice@example.com"); strings.Contains(body, "green") {
+		t.Errorf("after erasure: %s", body)
+	}
+	if body := search("bob@example.com"); !strings.Contains(body, "blue") {
+		t.Errorf("what Bob finds after Alice's erasure: %s", body)
+	}
+}

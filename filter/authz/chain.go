@@ -176,6 +176,10 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	}
 	pass(StagePreflight, true, "not a preflight")
 
+	if strings.ContainsAny(r.Host, ", \t/\\@?#") {
+		// RFC 9112, section 3.2: one Host and nothing but that.
+		return c.deny(d, r, StageRoute, ReasonHost, problem.MalformedRequest, nil)
+	}
 	match, ok := c.policy.Match(r.Method, r.Path)
 	if !ok {
 		return c.deny(d, r, StageRoute, ReasonNoRoute, problem.NoRoute, nil)
@@ -345,6 +349,9 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	}
 	for _, name := range d.Spoofed {
 		d.Remove = appendUnset(d.Remove, name, d.Upstream)
+	}
+	if c.policy.Envoy.TrustedHops == 0 {
+		d.Remove = append(d.Remove, forwarding[:]...)
 	}
 	d.Allowed, d.Stage, d.Reason = true, StageAllow, ReasonAllowed
 	return d

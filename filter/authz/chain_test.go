@@ -242,7 +242,7 @@ func TestAllowSetsTheIdentity(t *testing.T) {
 			t.Fatalf("%s is set and removed", name)
 		}
 	}
-	for _, name := range []string{"x-api-key", "x-session-token", "x-memgate-quarantine"} {
+	for _, name := range []string{"x-api-key", "x-session-token", "x-memgate-quarantine", "forwarded", "x-forwarded-host"} {
 		if !slices.Contains(d.Remove, name) {
 			t.Fatalf("%s stays", name)
 		}
@@ -322,6 +322,30 @@ func TestCancelledCheckIsDenied(t *testing.T) {
 	cancel()
 	if d := f.chain.Decide(ctx, r); d.Allowed || d.Status != 503 {
 		t.Fatalf("%+v", d)
+	}
+}
+
+// Where the operator trusts a proxy in front, what it forwards stays.
+func TestForwardingOfTrustedProxies(t *testing.T) {
+	f := newFixture(t, testPolicy+"envoy: { trusted_hops: 1 }\n")
+	d := f.chain.Decide(context.Background(), request("GET", "/healthz"))
+	if !d.Allowed || slices.Contains(d.Remove, "x-forwarded-host") {
+		t.Fatalf("%+v", d)
+	}
+}
+
+// Two hosts arrive as one with a comma, and servers differ on which of them counts.
+func TestMalformedHost(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	for host, allowed := range map[string]bool{
+		"edge.example.com": true, "edge.example.com:8443": true, "[::1]:80": true, "": true,
+		"a.example,b.example": false, "user@a.example": false, "a.example/x": false, "a b": false, "a?b": false,
+	} {
+		r := request("GET", "/healthz")
+		r.Host = host
+		if d := f.chain.Decide(context.Background(), r); d.Allowed != allowed || !allowed && d.Status != 400 {
+			t.Errorf("%q: %+v", host, d)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	ReasonAllowed     identity.Reason = "allowed"
 	ReasonPreflight   identity.Reason = "preflight_answered"
 	ReasonOrigin      identity.Reason = "preflight_refused"
+	ReasonHost        identity.Reason = "malformed_host"
 	ReasonNoRoute     identity.Reason = "no_route"
 	ReasonQuota       identity.Reason = "rate_limited"
 	ReasonLimiter     identity.Reason = "limiter_failed"

@@ -14,6 +14,7 @@ type Request struct {
 	ID     string // x-request-id, as Envoy set it
 	Method string
 	Path   string // as on the wire: not decoded, with its query
+	Host   string // Host or :authority; joined by commas if it was sent twice
 
 	// Address is the client's as Envoy determined it from the connection and
 	// the hops that it trusts, never what a header says; "" when it has none.
@@ -96,6 +97,13 @@ func sameName(name, want string) bool {
 		}
 	}
 	return true
+}
+
+// forwarding are the headers by which a proxy in front tells what it was asked
+// for. They are worth nothing where no such proxy is trusted. Envoy itself sees
+// to X-Forwarded-For and X-Forwarded-Proto.
+var forwarding = [...]string{
+	"forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme", "x-host",
 }
 
 // credentialHeaders never reach the upstream.
@@ -188,7 +196,7 @@ const AddressMetadata = "x-memgate-client-address"
 // lines by commas, which credential extraction refuses.
 func fromCheck(req *authv3.CheckRequest) *Request {
 	http := req.GetAttributes().GetRequest().GetHttp()
-	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath()}
+	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath(), Host: http.GetHost()}
 	r.Address = req.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
 	if raw := http.GetHeaderMap().GetHeaders(); len(raw) > 0 {
 		for _, h := range raw {

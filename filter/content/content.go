@@ -10,6 +10,7 @@ package content
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -43,6 +44,9 @@ type Body struct {
 	MaxDepth int
 	// Fields are limits of single members of a JSON body, each path once.
 	Fields []pii.FieldLimit
+	// Identifiers are the paths of members that are left as they are, each once;
+	// see [pii.Config].
+	Identifiers []string
 	// PII is what is done with each entity that is found.
 	PII pii.Policy
 }
@@ -55,7 +59,7 @@ const (
 	MaxWire = 64 << 10
 	// MaxTypes is the number of media types of a body.
 	MaxTypes = 32
-	// MaxFields is the number of field limits of a body.
+	// MaxFields is the number of field limits of a body, and of its identifiers.
 	MaxFields = 128
 	// MaxPath is the length of a field's path in bytes.
 	MaxPath = 256
@@ -166,6 +170,14 @@ func (b *Body) validate(name string) error {
 			if earlier.Path == f.Path {
 				return invalid(name+".fields: "+f.Path, nil)
 			}
+		}
+	}
+	if len(b.Identifiers) > MaxFields {
+		return invalid(name+".identifiers", nil)
+	}
+	for i, path := range b.Identifiers {
+		if !validPath(path) || slices.Contains(b.Identifiers[:i], path) {
+			return invalid(name+".identifiers: "+path, nil)
 		}
 	}
 	for e, a := range b.PII.Actions {

@@ -15,8 +15,9 @@ import (
 // its elements.
 //
 //	policy  = magic version request:body response:body cors headers
-//	body    = max_bytes+1 max_depth types fields actions
-//	fields  = list of (path max), in strict order of path
+//	body    = max_bytes+1 max_depth types fields identifiers actions
+//	fields  = list of (path max), identifiers = list of path, both in strict
+//	          order of path
 //	actions = list of (entity action), by name, in strict order of entity,
 //	          without the entities whose action is allow
 //	cors    = origins methods headers exposed flags max_age
@@ -35,7 +36,7 @@ const (
 )
 
 // AppendBinary appends the encoded policy to dst. It is deterministic and does
-// not depend on the order of Fields. A policy that is not valid
+// not depend on the order of Fields and Identifiers. A policy that is not valid
 // ([Policy.Validate]) gives bytes that [Parse] refuses.
 func (p *Policy) AppendBinary(dst []byte) []byte {
 	dst = append(dst, magic...)
@@ -75,6 +76,10 @@ func (b *Body) append(dst []byte) []byte {
 	for _, f := range fields {
 		dst = appendNumber(appendString(dst, f.Path), uint64(f.Max))
 	}
+
+	identifiers := slices.Clone(b.Identifiers)
+	slices.Sort(identifiers)
+	dst = appendStrings(dst, identifiers)
 
 	var entities []string
 	for e, a := range b.PII.Actions {
@@ -224,6 +229,14 @@ func (r *reader) body(b *Body) {
 		}
 		last = f.Path
 		b.Fields = append(b.Fields, f)
+	}
+
+	b.Identifiers = r.strings(MaxFields, MaxPath)
+	for i, path := range b.Identifiers {
+		if i > 0 && path <= b.Identifiers[i-1] {
+			r.fail(Malformed, "order of identifiers")
+			return
+		}
 	}
 
 	last = ""

@@ -12,6 +12,7 @@ import "strings"
 // as Go's, take the one for the other.
 type Paths struct {
 	nodes   []pathNode
+	exact   bool
 	height  int // of the tree: no deeper container matters
 	longest int // name, in bytes
 }
@@ -32,6 +33,14 @@ func NewPaths(paths []string) *Paths {
 	for i, path := range paths {
 		p.add(path, i)
 	}
+	return p
+}
+
+// NewExactPaths is [NewPaths] for a set in which a name means the member of exactly
+// this name and no other: what is given a right by its path must not share it.
+func NewExactPaths(paths []string) *Paths {
+	p := NewPaths(paths)
+	p.exact = true
 	return p
 }
 
@@ -81,7 +90,7 @@ func (p *Paths) member(at int, name []byte) int {
 		case n.elem:
 		case n.name == string(name):
 			return c
-		case equalFold(n.name, name):
+		case !p.exact && equalFold(n.name, name):
 			folded = c
 		}
 	}

@@ -38,6 +38,11 @@ type Config struct {
 	// Fields are limits of single members of JSON, of each line of NDJSON, and
 	// of a form. They do not apply to text.
 	Fields []FieldLimit
+	// Identifiers are the paths of members of JSON, as [FieldLimit] has them but
+	// for case, which counts: values by which a caller finds things again, and
+	// which are left as they are, with all that is in them. They apply to JSON
+	// and NDJSON.
+	Identifiers []string
 	// Lenient lets JSON that is malformed or too deep go on as text, which is
 	// still searched. It is for responses: a refusal would not reach whom it
 	// could teach.
@@ -61,8 +66,8 @@ const (
 // in constant memory. All other bytes stay as they are, and what comes out does not
 // depend on how the body is cut. It is for one goroutine at a time.
 //
-// Of JSON each string, name and integer is searched on its own, with escapes
-// decoded; a name is left context of its value. An integer with a finding
+// Of JSON each string, name and number is searched on its own, with escapes
+// decoded; a name is left context of its value. A number with a finding
 // becomes a string.
 type Rewriter struct {
 	cfg    Config
@@ -73,6 +78,7 @@ type Rewriter struct {
 
 	lex   jsonstream.Lexer
 	limit *limiter // nil without limits
+	spare *sparer  // nil without identifiers
 
 	win      window // decoded text that is being searched
 	scanner  Scanner
@@ -109,6 +115,9 @@ func NewRewriter(cfg Config) *Rewriter {
 	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form) {
 		r.limit = newLimiter(cfg.Fields)
 	}
+	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
+		r.spare = newSparer(cfg.Identifiers)
+	}
 	r.Reset()
 	return r
 }
@@ -132,6 +141,9 @@ func (r *Rewriter) Reset() {
 		r.mode = modeEscapedText
 	default:
 		r.mode = modeText
+	}
+	if r.spare != nil {
+		r.spare.reset()
 	}
 	if r.limit != nil {
 		r.limit.reset()
@@ -197,6 +209,9 @@ func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 	r.clearContext()
 	r.mode = modeJSON
 	r.lex.NextLine(offset)
+	if r.spare != nil {
+		r.spare.reset()
+	}
 	if r.limit != nil {
 		r.limit.reset()
 	}

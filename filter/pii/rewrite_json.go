@@ -17,8 +17,10 @@ type scalar struct {
 	// open means that it is held back: as a number that has not ended, or as
 	// what may be the beginning of text.
 	open bool
-	// number means that it is an integer so far, which is in the window.
+	// number means that it is short enough to be searched, and is in the window.
 	number bool
+	// integer means that it is digits so far and nothing else.
+	integer bool
 }
 
 // contextEnd stands between a name and its value in the left context of the value.
@@ -43,6 +45,10 @@ func (r *Rewriter) json(dst []byte) []byte {
 			return r.failed(dst)
 		}
 		if !r.search {
+			continue
+		}
+		if r.spare != nil && r.spare.event(k, &r.lex) {
+			r.scalar.open = false
 			continue
 		}
 		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && harmless(r.lex.Text()) {
@@ -80,10 +86,11 @@ func (r *Rewriter) closeJSON(dst []byte) []byte {
 		case jsonstream.Failed:
 			return r.failed(dst)
 		}
-		if r.search {
-			if dst = r.event(dst, k); r.err != nil {
-				return dst
-			}
+		if !r.search || r.spare != nil && r.spare.event(k, &r.lex) {
+			continue
+		}
+		if dst = r.event(dst, k); r.err != nil {
+			return dst
 		}
 	}
 }
@@ -165,8 +172,9 @@ func (r *Rewriter) useContext() []byte {
 
 func (r *Rewriter) clearContext() { r.name, r.context = nil, r.context[:0] }
 
-// number searches an integer. Other numbers, and those too long to be anything,
-// are left alone.
+// number searches a number: an integer as it stands, any other by the digits of its
+// integer part, as 4111111111111111.0 and 4.111111111111111e15 say no less. Those
+// too long to be anything are left alone.
 func (r *Rewriter) number(dst []byte) []byte {
 	text := r.lex.Text()
 	s := &r.scalar
@@ -176,11 +184,12 @@ func (r *Rewriter) number(dst []byte) []byte {
 			*s = scalar{start: start, open: r.cfg.Lenient}
 			return dst
 		}
-		*s = scalar{start: start, open: true, number: true}
+		*s = scalar{start: start, open: true, number: true, integer: true}
 		r.win.begin(r.useContext(), start)
 	}
 	if s.number {
-		s.number = len(r.win.buf)-r.win.from+len(text) <= maxScalar && digits(text)
+		s.number = len(r.win.buf)-r.win.from+len(text) <= maxScalar
+		s.integer = s.integer && digits(text)
 		if s.number {
 			r.win.plain(text)
 		} else {
@@ -191,6 +200,15 @@ func (r *Rewriter) number(dst []byte) []byte {
 		return dst
 	}
 	if s.number && len(r.win.buf)-r.win.from >= minNumber {
+		end := r.win.end
+		if !s.integer {
+			// What is searched is not what stands there: a finding takes the
+			// whole number's place.
+			var room [maxScalar]byte
+			whole := integerPart(room[:0], r.win.buf[r.win.from:])
+			r.win.begin(r.useContext(), s.start)
+			r.win.escape(whole, end-s.start)
+		}
 		r.scanner.Reset()
 		r.findings, _ = r.scanner.Scan(r.findings[:0], r.win.buf, r.win.from, true)
 		if r.acts() {
@@ -199,12 +217,50 @@ func (r *Rewriter) number(dst []byte) []byte {
 			if r.err != nil {
 				return dst
 			}
-			dst = append(r.emit(dst, r.win.end), '"')
+			dst = append(r.emit(dst, end), '"')
 			s.open = false
 		}
 	}
 	s.open = s.open && r.cfg.Lenient
 	return dst
+}
+
+// integerPart appends the digits of a number's integer part, as it is without an
+// exponent, to dst: 4111 of -4.1112e3. It appends nothing of a number whose
+// exponent makes it longer than dst has room.
+func integerPart(dst, number []byte) []byte {
+	point, exponent, negative := -1, 0, false
+	i := 0
+	for ; i < len(number) && number[i]|0x20 != 'e'; i++ {
+		switch c := number[i]; {
+		case c == '.':
+			point = len(dst)
+		case c-'0' <= 9:
+			dst = append(dst, c)
+		}
+	}
+	for ; i < len(number); i++ {
+		switch c := number[i]; {
+		case c == '-':
+			negative = true
+		case c-'0' <= 9:
+			exponent = min(exponent*10+int(c-'0'), maxScalar)
+		}
+	}
+	if point < 0 {
+		point = len(dst)
+	}
+	if negative {
+		exponent = -exponent
+	}
+	point += exponent
+	if point < 0 || point > cap(dst) {
+		return dst[:0]
+	}
+	for len(dst) < point {
+		dst = append(dst, '0')
+	}
+	return dst[:point]
 }
 
 func digits(text []byte) bool {

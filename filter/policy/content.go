@@ -28,6 +28,8 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	for _, path := range sortedKeys(r.Content.Fields) {
 		out.Request.Fields = append(out.Request.Fields, pii.FieldLimit{Path: path, Max: int(r.Content.Fields[path])})
 	}
+	out.Request.Identifiers = r.Content.Identifiers
+	out.Response.Identifiers = r.Content.Identifiers
 	var err error
 	if out.Headers, err = headers.New(p.Headers.Preset, p.Headers.Override); err != nil {
 		return content.Policy{}, err

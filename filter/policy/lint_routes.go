@@ -105,6 +105,15 @@ func (l *linter) content(path string, r *Route) {
 			l.warn(member, "field-large", "is more than the whole body may have (max_body, %s)", c.MaxBody)
 		}
 	}
+	for j, field := range c.Identifiers {
+		member := element(path+".identifiers", j)
+		switch {
+		case !isFieldPath(field):
+			l.err(member, "field", "is not the path of a member, such as user_id or results[].user_id")
+		case slices.Contains(c.Identifiers[:j], field):
+			l.err(member, "field", "stands here twice")
+		}
+	}
 	if len(c.Types) == 0 {
 		l.err(path+".types", "media-type", "must not be empty; remove it for application/json")
 	}

@@ -63,7 +63,10 @@ func TestMatch(t *testing.T) {
 		{"GET", "/api/v2/agents/a%20b%C3%A9?x", 1, "agent_id=a bé"},
 		{"GET", "/api/v2/agents/%61%67", 1, "agent_id=ag"},
 		{"GET", "/api/v2/%61gents/x", 1, "agent_id=x"},
-		{"GET", "/api/v2/agents/%2561", 1, "agent_id=%61"},
+		{"GET", "/api/v2/agents/%2561", -1, ""}, // an escape of an escape
+		{"GET", "/api/v2/agents/%252e%252e", -1, ""},
+		{"GET", "/api/v2/agents/100%25", 1, "agent_id=100%"},
+		{"GET", "/api/v2/agents/5%25x1", 1, "agent_id=5%x1"},
 		{"GET", "/api/v2/agents/a%2Fb", -1, ""},
 		{"GET", "/api/v2/agents/a%2fb", -1, ""},
 		{"GET", "/api/v2/agents/a%5cb", -1, ""},

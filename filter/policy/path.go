@@ -11,7 +11,7 @@ const MaxPath = 8 << 10
 // cleanPath turns the path of a request, as it stood on the wire, into what
 // templates are compared with: without the query, with percent-encoding
 // decoded once. It refuses every path that another server could read as a
-// different one: bad or overlong escapes, encoded slashes, backslashes and
+// different one: bad or overlong escapes, escapes of escapes, encoded slashes, backslashes and
 // control characters, dot segments, empty segments, path parameters (a raw
 // semicolon), fragments, raw bytes beyond ASCII, and text that is not UTF-8.
 func cleanPath(raw string) (string, bool) {
@@ -54,6 +54,11 @@ func unescape(s string) (string, bool) {
 			}
 			c = high<<4 | low
 			if c < ' ' || c == 0x7f || c == '/' || c == '\\' {
+				return "", false
+			}
+			// What is an escape once more, a server that decodes twice reads as
+			// another path.
+			if c == '%' && i+4 < len(s) && unhex(s[i+3]) <= 15 && unhex(s[i+4]) <= 15 {
 				return "", false
 			}
 			i += 2

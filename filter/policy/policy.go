@@ -217,8 +217,10 @@ type Content struct {
 	MaxDepth int             `yaml:"max_depth" doc:"nesting of a JSON body" default:"32" min:"1" max:"256"`
 	Types    []string        `yaml:"types" doc:"media types of a request's body" default:"application/json"`
 	Fields   map[string]Size `yaml:"fields" doc:"member path (content, memories[].content) to its limit in bytes"`
-	Request  Actions         `yaml:"request" doc:"this route's own pii.request rules; one that names an entity wins over the general rules, default only over the general default"`
-	Response Actions         `yaml:"response" doc:"this route's own pii.response rules; one that names an entity wins over the general rules, default only over the general default"`
+	// Identifiers hold in both directions.
+	Identifiers []string `yaml:"identifiers" doc:"member paths (user_id, results[].user_id, filters) of ids by which callers find things again: they pass as they are in requests and responses, with all that is in them, even where an id is an e-mail address"`
+	Request     Actions  `yaml:"request" doc:"this route's own pii.request rules; one that names an entity wins over the general rules, default only over the general default"`
+	Response    Actions  `yaml:"response" doc:"this route's own pii.response rules; one that names an entity wins over the general rules, default only over the general default"`
 }
 
 // Audit is where the audit lines go, and what happens when they cannot be written.

@@ -36,7 +36,9 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 		HashKey:  hashKey,
 		MaxDepth: rules.MaxDepth,
 		Fields:   rules.Fields,
-		Lenient:  as.response,
+
+		Identifiers: rules.Identifiers,
+		Lenient:     as.response,
 	})
 }
 
