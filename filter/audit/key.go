@@ -77,7 +77,8 @@ func ParseKey(text string) (Key, error) {
 	if err != nil {
 		return Key{}, ErrKeyFile
 	}
-	parts := strings.Split(text, "+") // PRIVATE, KEY, name, hash, key
+	// PRIVATE, KEY, name, hash, and the key, in which + is a digit.
+	parts := strings.SplitN(text, "+", 5)
 	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	// The first byte names the algorithm; NewSigner knows Ed25519 alone.
 	if err != nil || len(seed) != 1+ed25519.SeedSize {

@@ -94,6 +94,12 @@ func TestKey(t *testing.T) {
 	if err != nil || again.Verifier != key.Verifier {
 		t.Errorf("%v, %q and %q", err, key.Verifier, again.Verifier)
 	}
+	for n := range byte(100) { // whatever digits a key has
+		key := newKey(t, n)
+		if _, err := newVerifier(key); err != nil {
+			t.Errorf("%q: %v", key.Verifier, err)
+		}
+	}
 	must(t, os.Chmod(path, 0o640))
 	if _, err := LoadKey(path); !errors.Is(err, ErrKeyFile) {
 		t.Errorf("a key that a group may read: %v", err)
@@ -311,7 +317,7 @@ func TestDeletedFile(t *testing.T) {
 	must(t, err)
 	fill(t, w, 0, 12)
 	must(t, os.Remove(path))
-	harness(t, func() bool { return heard.has(ErrRemoved) })
+	within(t, func() bool { return heard.has(ErrRemoved) })
 	fill(t, w, 12, 15)
 	must(t, w.Close())
 	if r := verifyAll(t, path, key); r.OK() || !strings.Contains(r.Problems[0].Text, "entries 0 to 11 are missing") {
@@ -322,8 +328,8 @@ func TestDeletedFile(t *testing.T) {
 	}
 }
 
-// harness waits for what the writer's clock brings.
-func harness(t *testing.T, done func() bool) {
+// within waits for what the writer's clock brings.
+func within(t *testing.T, done func() bool) {
 	t.Helper()
 	for range 3000 {
 		if done() {
@@ -358,11 +364,11 @@ func TestFailingSync(t *testing.T) {
 		must(t, w.Write(event(fmt.Sprint(i))))
 		_ = w.Flush()
 	}
-	harness(t, func() bool { return errors.Is(w.Err(), errDisk) })
+	within(t, func() bool { return errors.Is(w.Err(), errDisk) })
 	mu.Lock()
 	failing = false
 	mu.Unlock()
-	harness(t, func() bool { return w.Err() == nil })
+	within(t, func() bool { return w.Err() == nil })
 	must(t, w.Close())
 	if heard.lost != 0 || synced < 3 {
 		t.Errorf("%d lost, %d syncs", heard.lost, synced)
