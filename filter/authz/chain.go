@@ -36,6 +36,7 @@ type Deps struct {
 	Sessions *session.Store
 	Limiter  ratelimit.Limiter
 	Signer   *txntoken.Signer
+	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
 }
 
 // Chain is one policy, compiled: what it needs for a decision is computed when
@@ -50,7 +51,8 @@ type Chain struct {
 	hashKey    []byte
 	credential *headers.Header
 	classes    map[string]class // of the policy, for the rate-limit service
-	metadata   string           // URL of the protected resource's metadata, or ""
+	senders    senders
+	metadata   string // URL of the protected resource's metadata, or ""
 }
 
 // plan is what one route needs, worked out ahead of any request.
@@ -60,6 +62,7 @@ type plan struct {
 	hashes   bool
 	scope    string            // that the route requires, for challenges
 	when     *access.Condition // or nil
+	sender   string            // how a token must be bound to its sender, or ""
 	class    [2]class          // by whether the method writes
 }
 
@@ -90,6 +93,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 		c.metadata = r.MetadataURL()
 	}
 	c.classes = c.classesOf()
+	c.senders = sendersOf(p)
 	for i := range p.Routes {
 		r := &p.Routes[i]
 		if c.plans[r], err = c.plan(r); err != nil {
@@ -105,7 +109,7 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 		return nil, err
 	}
 	wire := body.AppendBinary(nil)
-	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " ")}
+	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained}
 	c.contents[out.content] = wire
 	if out.hashes && len(c.hashKey) == 0 {
 		return nil, errors.New("the action hash needs pii.key")
@@ -186,6 +190,7 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	}
 	route, plan := match.Route, c.plans[match.Route]
 	d.Route, d.Content, d.wanted = route.Name, plan.content, plan.scope
+	d.sender = plan.sender
 	pass(StageRoute, true, route.Name)
 
 	if route.Anonymous {
@@ -201,9 +206,10 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	if creds == (identity.Credentials{}) {
 		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
 	}
+	d.proven = creds.Proven
 	pass(StageCredential, true, kinds(creds))
 
-	if d.Principal, err = c.verify(ctx, creds); err != nil {
+	if d.Principal, err = c.verify(ctx, r, creds, plan); err != nil {
 		d.Principal = nil
 		return c.refuse(d, r, StageVerify, err)
 	}
@@ -246,8 +252,9 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 }
 
 // verify turns the credential, or a session token beside the credential that
-// it was issued to, into the principal.
-func (c *Chain) verify(ctx context.Context, creds identity.Credentials) (*identity.Principal, error) {
+// it was issued to, into the principal. A token that is bound to its sender
+// counts only with the proof of it.
+func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentials, plan *plan) (*identity.Principal, error) {
 	var base *identity.Principal
 	var err error
 	switch {
@@ -258,6 +265,9 @@ func (c *Chain) verify(ctx context.Context, creds identity.Credentials) (*identi
 	case creds.Token != "" || creds.APIKey != "":
 		err = notAccepted("this kind of credential")
 	}
+	if err == nil {
+		err = c.prove(ctx, r, creds, base, plan)
+	}
 	if err != nil || creds.Session == "" {
 		return base, err
 	}
@@ -265,6 +275,9 @@ func (c *Chain) verify(ctx context.Context, creds identity.Credentials) (*identi
 		return nil, notAccepted("session tokens")
 	}
 	held, err := c.deps.Sessions.Verify(creds.Session)
+	if err == nil {
+		err = sameBinding(held, base)
+	}
 	if err != nil || base == nil {
 		return held, err
 	}
@@ -327,7 +340,7 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	if p := d.Principal; p.Kind != identity.KindAnonymous {
 		signed, err := c.deps.Signer.Sign(txntoken.Claims{
 			ID: r.ID, Audience: plan.audience, Subject: p.Subject, Tenant: p.Tenant,
-			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes,
+			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes, Bound: p.Bound.String(),
 		})
 		if err != nil {
 			return c.deny(d, r, StageAllow, ReasonSigning, problem.Unavailable, err)
@@ -440,5 +453,5 @@ func (c *Chain) challenge(d *Decision) string {
 	default:
 		return ""
 	}
-	return string(problem.AppendChallenge(nil, realm, code, scope, c.metadata))
+	return c.senders.challenge(d, code, scope, c.metadata)
 }

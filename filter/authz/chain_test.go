@@ -66,6 +66,8 @@ type fixture struct {
 	key   jwk.Key
 	txn   *txntoken.Verifier
 	now   time.Time
+
+	replay *token.MemoryReplay
 }
 
 func newFixture(t testing.TB, yaml string) *fixture {
@@ -124,7 +126,12 @@ func newFixture(t testing.TB, yaml string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.chain, err = NewChain(p, Deps{Tokens: tokens, Limiter: ratelimit.NewMemory(clock, 1000), Signer: signer})
+	f.replay = token.NewMemoryReplay(1000, clock)
+	proofs, err := token.NewProofVerifier(token.ProofConfig{Algorithms: []string{"ES256"}, MaxAge: time.Minute, Replay: f.replay, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.chain, err = NewChain(p, Deps{Proofs: proofs, Tokens: tokens, Limiter: ratelimit.NewMemory(clock, 1000), Signer: signer})
 	if err != nil {
 		t.Fatal(err)
 	}

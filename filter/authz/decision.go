@@ -61,6 +61,8 @@ type Decision struct {
 	Problem problem.Problem // zero for a preflight's 204
 
 	wanted string // the route's scopes, for a challenge
+	sender string // how the route wants tokens to be bound, likewise
+	proven bool   // the credential came with the scheme DPoP, likewise
 }
 
 // Step is what one stage decided, for [Chain.Explain].

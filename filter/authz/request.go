@@ -32,6 +32,15 @@ type Request struct {
 	Authorization []string
 	APIKey        []string
 	Session       []string
+	Proof         []string // DPoP (RFC 9449, section 4.1)
+
+	// Scheme is that of the request as Envoy saw it. A DPoP proof must name it and
+	// Host, unless the policy says by which URL clients reach the edge.
+	Scheme string
+
+	// Certificate is the leaf that the peer presented on a TLS connection to
+	// Envoy, as Envoy passes it on: PEM, URL-encoded; "" without one.
+	Certificate string
 
 	// Unaudited is why the request could not be audited and must be refused, or
 	// nil.
@@ -107,11 +116,16 @@ var forwarding = [...]string{
 }
 
 // credentialHeaders never reach the upstream.
-var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-token"}
+var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-token", "dpop"}
 
 // Add takes one header into account. Names compare without regard to case.
 func (r *Request) Add(name, value string) {
 	switch len(name) {
+	case len("dpop"):
+		if strings.EqualFold(name, "dpop") {
+			r.Proof = append(r.Proof, value)
+			return
+		}
 	case len("origin"):
 		if strings.EqualFold(name, "origin") {
 			r.Origin = join(r.Origin, value)
@@ -196,7 +210,9 @@ const AddressMetadata = "x-memgate-client-address"
 // lines by commas, which credential extraction refuses.
 func fromCheck(req *authv3.CheckRequest) *Request {
 	http := req.GetAttributes().GetRequest().GetHttp()
-	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath(), Host: http.GetHost()}
+	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath()}
+	r.Scheme, r.Host = http.GetScheme(), http.GetHost()
+	r.Certificate = req.GetAttributes().GetSource().GetCertificate()
 	r.Address = req.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
 	if raw := http.GetHeaderMap().GetHeaders(); len(raw) > 0 {
 		for _, h := range raw {

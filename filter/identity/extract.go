@@ -17,6 +17,8 @@ type Credentials struct {
 	APIKey string
 	// Session is a session token.
 	Session string
+	// Proven says that Token came with the scheme DPoP (RFC 9449, section 7.1).
+	Proven bool
 }
 
 // Empty says whether the request presents nothing at all.
@@ -29,7 +31,7 @@ func (c *Credentials) Empty() bool {
 //
 // Authorization is read as RFC 9110, section 11.6.2 has it, with a token68 value, which
 // holds no comma. "Bearer" (RFC 6750) takes an API key when the value starts with "mg_"
-// and a JWT otherwise; "Token" and "ApiKey" take an API key. A header that occurs more
+// and a JWT otherwise; "DPoP" (RFC 9449) takes a JWT; "Token" and "ApiKey" take an API key. A header that occurs more
 // than once, or whose value holds a comma (Envoy joins repeated headers by one), is
 // refused, since two readers could then believe two credentials. An empty value is refused
 // too: a client that sends one is broken and should learn of it.
@@ -76,16 +78,19 @@ func (c *Credentials) authorization(v string) error {
 		return Malformed(ReasonMalformedAuthorization, nil)
 	}
 	scheme, value := v[:sp], strings.TrimLeft(v[sp:], " ")
-	bearer := strings.EqualFold(scheme, "Bearer")
-	if !bearer && !strings.EqualFold(scheme, "Token") && !strings.EqualFold(scheme, "ApiKey") {
+	bearer, proven := strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "DPoP")
+	if !bearer && !proven && !strings.EqualFold(scheme, "Token") && !strings.EqualFold(scheme, "ApiKey") {
 		return Unauthenticated(ReasonUnsupportedScheme, nil)
 	}
 	if !isToken68(value) {
 		return Malformed(ReasonMalformedAuthorization, nil)
 	}
-	if bearer && !strings.HasPrefix(value, APIKeyPrefix) {
+	switch {
+	case proven:
+		c.Token, c.Proven = value, true
+	case bearer && !strings.HasPrefix(value, APIKeyPrefix):
 		c.Token = value
-	} else {
+	default:
 		c.APIKey = value
 	}
 	return nil

@@ -8,6 +8,7 @@ package identity
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -42,8 +43,35 @@ type Principal struct {
 	ID string
 	// Agent is the agent that a session is bound to; empty for other kinds.
 	Agent string
+	// Bound is what the token is bound to; the zero value for other kinds and for a token
+	// that whoever holds it may use.
+	Bound Binding
 	// Expires is when the credential stops to be valid; zero means never.
 	Expires time.Time
+}
+
+// Binding names what the sender of a token must prove to hold (RFC 7800, "cnf"). The caller
+// of a verifier checks it.
+type Binding struct {
+	// Key is the thumbprint of the key that signs DPoP proofs ("jkt", RFC 9449, section 6).
+	Key string
+	// Certificate is the SHA-256 of the client's certificate ("x5t#S256", RFC 8705, section
+	// 3.1), in base64url.
+	Certificate string
+}
+
+// String writes the binding in the form that ParseBinding reads; "" for the zero value.
+func (b Binding) String() string {
+	if b == (Binding{}) {
+		return ""
+	}
+	return b.Key + " " + b.Certificate // base64url has no spaces
+}
+
+// ParseBinding reads what String wrote.
+func ParseBinding(s string) Binding {
+	key, certificate, _ := strings.Cut(s, " ")
+	return Binding{Key: key, Certificate: certificate}
 }
 
 // Anonymous returns the principal of a request without credentials.

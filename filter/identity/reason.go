@@ -65,6 +65,45 @@ const (
 	ReasonKeysUnavailable Reason = "keys_unavailable"
 )
 
+// Reasons for which a token that is bound to its sender (RFC 9449, RFC 8705) is refused:
+// first the token's, then the proof's. A proof is refused with the reasons of its JWS
+// (token_base64, algorithm_none, signature_invalid and so on) only as the detail of
+// ReasonProofMalformed, ReasonProofAlgorithm, ReasonProofKey and ReasonProofSignature.
+const (
+	// ReasonConfirmation: "cnf" is malformed, or names no method that is checked here.
+	ReasonConfirmation Reason = "confirmation_unsupported"
+	// ReasonSenderUnconstrained: the issuer or the route wants a token that is bound to
+	// its sender, and the credential is not.
+	ReasonSenderUnconstrained Reason = "sender_unconstrained"
+	// ReasonProofDowngrade: a token that is bound to a key came as Bearer.
+	ReasonProofDowngrade Reason = "dpop_token_as_bearer"
+	// ReasonProofUnbound: a token that is bound to no key came with the scheme DPoP.
+	ReasonProofUnbound Reason = "dpop_token_unbound"
+	// ReasonProofMissing and ReasonProofRepeated: not exactly one DPoP header.
+	ReasonProofMissing   Reason = "dpop_proof_missing"
+	ReasonProofRepeated  Reason = "dpop_proof_repeated"
+	ReasonProofMalformed Reason = "dpop_proof_malformed"
+	ReasonProofType      Reason = "dpop_proof_type"
+	ReasonProofAlgorithm Reason = "dpop_proof_algorithm"
+	// ReasonProofKey: "jwk" is missing, private, weak or of another type than "alg".
+	ReasonProofKey       Reason = "dpop_proof_key"
+	ReasonProofSignature Reason = "dpop_proof_signature"
+	ReasonProofMethod    Reason = "dpop_proof_method"
+	ReasonProofURL       Reason = "dpop_proof_url"
+	ReasonProofTime      Reason = "dpop_proof_time"
+	// ReasonProofToken: "ath" is not the hash of the token.
+	ReasonProofToken Reason = "dpop_proof_token"
+	// ReasonProofBinding: the proof's key is not the one that the token is bound to.
+	ReasonProofBinding Reason = "dpop_proof_binding"
+	ReasonProofReplay  Reason = "dpop_proof_replayed"
+	// ReasonProofUnavailable: whether a proof was used before cannot be said (503).
+	ReasonProofUnavailable Reason = "dpop_replay_unavailable"
+	// ReasonCertificateMissing and ReasonCertificateMismatch: the peer has no certificate,
+	// or another one than the token is bound to.
+	ReasonCertificateMissing  Reason = "certificate_missing"
+	ReasonCertificateMismatch Reason = "certificate_mismatch"
+)
+
 // Reasons of package apikey.
 const (
 	ReasonAPIKeyMalformed Reason = "api_key_malformed"
@@ -118,6 +157,10 @@ var allReasons = [...]Reason{
 	ReasonAudienceMissing, ReasonAudienceMismatch, ReasonExpiryMissing, ReasonTokenExpired,
 	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid, ReasonRolesInvalid,
 	ReasonTenantMissing, ReasonTenantInvalid, ReasonKeysUnavailable,
+	ReasonConfirmation, ReasonSenderUnconstrained, ReasonProofDowngrade, ReasonProofUnbound, ReasonProofMissing,
+	ReasonProofRepeated, ReasonProofMalformed, ReasonProofType, ReasonProofAlgorithm, ReasonProofKey,
+	ReasonProofSignature, ReasonProofMethod, ReasonProofURL, ReasonProofTime, ReasonProofToken,
+	ReasonProofBinding, ReasonProofReplay, ReasonProofUnavailable, ReasonCertificateMissing, ReasonCertificateMismatch,
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyEnvironment, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,

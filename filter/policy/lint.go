@@ -21,6 +21,7 @@ func (p *Policy) Lint() []Finding {
 	l.issuers()
 	l.resource()
 	l.roles()
+	l.senders()
 	l.identity()
 	l.limits()
 	l.pii()

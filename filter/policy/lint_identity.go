@@ -53,6 +53,28 @@ func (l *linter) issuers() {
 	}
 }
 
+// senders reports bindings that nobody can prove.
+func (l *linter) senders() {
+	l.algorithms("identity.dpop", l.p.Identity.DPoP.Algorithms)
+	for i := range l.p.Identity.Issuers {
+		l.mtls(element("identity.issuers", i), l.p.Identity.Issuers[i].SenderConstrained)
+	}
+	for i := range l.p.Routes {
+		want := l.p.Routes[i].Require.SenderConstrained
+		path := routePath(i) + ".require"
+		if want != "" && len(l.p.Identity.Issuers) == 0 && !l.inFile("identity.issuers") {
+			l.err(path+".sender_constrained", "sender", "wants a token, and identity.issuers has none")
+		}
+		l.mtls(path, want)
+	}
+}
+
+func (l *linter) mtls(path, want string) {
+	if want == "mtls" {
+		l.warn(path+".sender_constrained", "sender-mtls", "needs an Envoy that asks its clients for certificates; the one that memgate render writes speaks no TLS, and refuses every request here")
+	}
+}
+
 // RoleClaim is where the names of roles stand, or "".
 func (i *Issuer) RoleClaim() string {
 	if i.Roles == nil {

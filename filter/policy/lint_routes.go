@@ -49,6 +49,8 @@ func (l *linter) route(i int) {
 		l.err(path+".anonymous", "route-own", "sessions belong to a principal, so their routes cannot be anonymous")
 	case r.Anonymous && r.Require.Condition != "":
 		l.err(path+".require.condition", "anonymous-scopes", "the route is anonymous, and a condition is about a principal; remove one of the two")
+	case r.Anonymous && r.Require.SenderConstrained != "":
+		l.err(path+".require.sender_constrained", "anonymous-scopes", "the route is anonymous, and there is no token to be bound; remove one of the two")
 	case r.Anonymous && len(r.Require.Scopes) > 0:
 		l.err(path+".require", "anonymous-scopes", "the route is anonymous, and nobody without a credential holds a scope; remove one of the two")
 	case r.Anonymous:

@@ -102,6 +102,7 @@ type Headers struct {
 type Identity struct {
 	Issuers  []Issuer  `yaml:"issuers" doc:"issuers of JSON Web Tokens"`
 	APIKeys  *APIKeys  `yaml:"api_keys" doc:"keys that memgate issued"`
+	DPoP     DPoP      `yaml:"dpop" doc:"proofs that the sender of a token holds the key that it is bound to (RFC 9449)"`
 	Sessions *Sessions `yaml:"sessions" doc:"session tokens that memgate issues for an agent"`
 	Resource *Resource `yaml:"resource" doc:"how OAuth clients find the issuers by themselves (RFC 9728)"`
 }
@@ -109,18 +110,19 @@ type Identity struct {
 // Issuer is one issuer of JWTs. Without JWKSURI and JWKSFile its keys are
 // found by OpenID Connect Discovery 1.0, section 4.
 type Issuer struct {
-	Issuer     string   `yaml:"issuer" doc:"exact value of iss; an https URL (http on loopback only)" required:"true"`
-	JWKSURI    string   `yaml:"jwks_uri" doc:"where its keys are; found by discovery when empty"`
-	JWKSFile   string   `yaml:"jwks_file" doc:"file that holds its keys, instead of a URL"`
-	Audiences  []string `yaml:"audiences" doc:"a token must name one of them" required:"true"`
-	Algorithms []string `yaml:"algorithms" doc:"signature algorithms that are accepted" default:"RS256,ES256,EdDSA"`
-	Typ        string   `yaml:"typ" doc:"required typ of the token's header, such as at+jwt"`
-	Leeway     Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
-	Refresh    Duration `yaml:"refresh" doc:"after how long its keys are fetched again, or sooner if its Cache-Control says so: a key that it withdraws works that long at most" default:"5m" min:"1s" max:"1h"`
-	Tenant     Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
-	Subject    Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
-	Roles      *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
-	Scopes     Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
+	Issuer            string   `yaml:"issuer" doc:"exact value of iss; an https URL (http on loopback only)" required:"true"`
+	JWKSURI           string   `yaml:"jwks_uri" doc:"where its keys are; found by discovery when empty"`
+	JWKSFile          string   `yaml:"jwks_file" doc:"file that holds its keys, instead of a URL"`
+	Audiences         []string `yaml:"audiences" doc:"a token must name one of them" required:"true"`
+	Algorithms        []string `yaml:"algorithms" doc:"signature algorithms that are accepted" default:"RS256,ES256,EdDSA"`
+	Typ               string   `yaml:"typ" doc:"required typ of the token's header, such as at+jwt"`
+	Leeway            Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
+	Refresh           Duration `yaml:"refresh" doc:"after how long its keys are fetched again, or sooner if its Cache-Control says so: a key that it withdraws works that long at most" default:"5m" min:"1s" max:"1h"`
+	SenderConstrained string   `yaml:"sender_constrained" doc:"dpop (RFC 9449) or mtls (RFC 8705): its tokens must be bound to their sender in this way; a token that is bound needs the proof in any case" enum:"dpop,mtls"`
+	Tenant            Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
+	Subject           Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
+	Roles             *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
+	Scopes            Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
 }
 
 // Claim names a member of a token's claims.
@@ -132,6 +134,13 @@ type Claim struct {
 type APIKeys struct {
 	File   Secret `yaml:"file" doc:"file of key hashes, written by memgate key; mode 0600" required:"true"`
 	Pepper Secret `yaml:"pepper" doc:"key of the hashes; beside the file, created by the first memgate key create, when empty"`
+}
+
+// DPoP says which proofs are accepted.
+type DPoP struct {
+	Algorithms []string `yaml:"algorithms" doc:"signature algorithms of proofs" default:"RS256,ES256,EdDSA"`
+	MaxAge     Duration `yaml:"max_age" doc:"how long a proof can be used after it was made, once" default:"60s" min:"1s" max:"10m"`
+	MaxProofs  int      `yaml:"max_proofs" doc:"proofs that are remembered at once; beyond that tokens that need one are answered with 503" default:"100000" min:"1"`
 }
 
 // Sessions configures X-Session-Token.
@@ -207,8 +216,9 @@ type Match struct {
 
 // Require is what a principal must hold.
 type Require struct {
-	Scopes    []string `yaml:"scopes" doc:"scopes that must all be held"`
-	Condition string   `yaml:"condition" doc:"a rule in CEL that must be true, over principal (kind, subject, tenant, scopes, issuer, id, agent), request (method, params) and route (name), such as request.params.agent_id.startsWith(principal.tenant)"`
+	Scopes            []string `yaml:"scopes" doc:"scopes that must all be held"`
+	SenderConstrained string   `yaml:"sender_constrained" doc:"dpop or mtls: only a token that is bound to its sender in this way will do, and no API key or session alone" enum:"dpop,mtls"`
+	Condition         string   `yaml:"condition" doc:"a rule in CEL that must be true, over principal (kind, subject, tenant, scopes, issuer, id, agent), request (method, params) and route (name), such as request.params.agent_id.startsWith(principal.tenant)"`
 }
 
 // Content are the rules for the bodies of a route.

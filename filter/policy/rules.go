@@ -81,6 +81,8 @@ func Rules() []Rule {
 		{"anonymous-scopes", Error, "an anonymous route that requires scopes"},
 		{"anonymous-write", Warning, "an anonymous route with a method that writes"},
 		{"condition", Error, "a condition that is not valid CEL, or not true or false"},
+		{"sender", Error, "a route wants tokens that are bound to their sender, and there are no issuers"},
+		{"sender-mtls", Warning, "tokens bound to a certificate, which the rendered Envoy does not ask for"},
 		{"role", Error, "a role that cannot be named, or a claim of roles without access.roles"},
 		{"scope", Error, "not a scope"},
 		{"body-large", Warning, "large bodies, held in memory"},

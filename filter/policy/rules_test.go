@@ -243,6 +243,17 @@ var rows = []struct {
 	{name: "ambiguous routes", change: routes(`{ match: { path: "/{x}/b" }, require: { scopes: [s] } }`, `{ match: { path: "/a/{y}" }, require: { scopes: [s] } }`), finding: "error route-ambiguous routes[1].match.path"},
 	{name: "ambiguous but for the methods", change: routes(`{ match: { methods: [GET], path: "/{x}/b" }, require: { scopes: [s] } }`, `{ match: { methods: [POST], path: "/a/{y}" }, require: { scopes: [s] } }`)},
 	{name: "unreachable route", change: routes("{ match: { path: /a }, anonymous: true }", "{ match: { methods: [GET], path: /a }, require: { scopes: [s] } }"), finding: "error route-unreachable routes[0].match.path"},
+	{name: "bound tokens of no issuer", change: map[string]string{
+		"identity": "{ api_keys: { file: file:k } }",
+		"routes":   "\n  - { match: { path: /a }, require: { scopes: [s], sender_constrained: dpop } }",
+	}, finding: "error sender routes[0].require.sender_constrained"},
+	{name: "bound to a certificate", change: issuer(`issuer: "https://a.example", tenant: t, audiences: [a], sender_constrained: mtls`), finding: "warning sender-mtls identity.issuers[0].sender_constrained"},
+	{name: "bound to a key", change: issuer(`issuer: "https://a.example", tenant: t, audiences: [a], sender_constrained: dpop`)},
+	{name: "bound to something else", change: issuer(`issuer: "https://a.example", tenant: t, audiences: [a], sender_constrained: cookie`), finding: "error enum identity.issuers[0].sender_constrained"},
+	{name: "bound tokens of nobody", change: routes("{ match: { path: /a }, anonymous: true, require: { sender_constrained: dpop } }"), finding: "error anonymous-scopes routes[0].require.sender_constrained"},
+	{name: "proofs that are not signed", change: map[string]string{"identity": `
+  dpop: { algorithms: [none] }
+  issuers: [{ issuer: "https://a.example", tenant: t, audiences: [a] }]`}, finding: "error algorithm-none identity.dpop.algorithms[0]"},
 	{name: "no scopes", change: routes("{ match: { path: /a } }"), finding: "warning route-scopes routes[0]"},
 	{name: "scopes for nobody", change: routes("{ match: { path: /a }, anonymous: true, require: { scopes: [s] } }"), finding: "error anonymous-scopes routes[0].require"},
 	{name: "anyone writes", change: routes("{ match: { methods: [GET, POST], path: /a }, anonymous: true }"), finding: "warning anonymous-write routes[0].match.methods[1]"},

@@ -8,6 +8,8 @@ const (
 	InvalidRequest = "invalid_request"
 	// InvalidToken goes with 401 when a credential was sent and refused.
 	InvalidToken = "invalid_token"
+	// InvalidProof goes with 401 when the proof of a token is refused (RFC 9449, section 7.1).
+	InvalidProof = "invalid_dpop_proof"
 	// InsufficientScope goes with 403.
 	InsufficientScope = "insufficient_scope"
 )
@@ -25,7 +27,22 @@ const (
 // issuers; empty leaves it out. Characters that may not stand in an
 // attribute are dropped, so the value is always a valid one.
 func AppendChallenge(dst []byte, realm, errorCode, scope, metadata string) []byte {
-	dst = append(dst, `Bearer realm="`...)
+	return appendChallenge(append(dst, "Bearer"...), realm, errorCode, scope, metadata)
+}
+
+// AppendDPoPChallenge appends the challenge of the scheme DPoP (RFC 9449, section 7.1),
+// which tells the signature algorithms that a proof may have, separated by spaces:
+//
+//	DPoP realm="memgate", error="invalid_dpop_proof", algs="ES256 EdDSA"
+func AppendDPoPChallenge(dst []byte, realm, errorCode, scope, metadata, algorithms string) []byte {
+	dst = appendChallenge(append(dst, "DPoP"...), realm, errorCode, scope, metadata)
+	dst = append(dst, `, algs="`...)
+	dst = appendAttribute(dst, algorithms)
+	return append(dst, '"')
+}
+
+func appendChallenge(dst []byte, realm, errorCode, scope, metadata string) []byte {
+	dst = append(dst, ` realm="`...)
 	dst = appendAttribute(dst, realm)
 	dst = append(dst, '"')
 	if errorCode != "" {

@@ -156,6 +156,17 @@ func TestReference(t *testing.T) {
 	}
 }
 
+func TestAppendDPoPChallenge(t *testing.T) {
+	for want, got := range map[string][]byte{
+		`DPoP realm="memgate", algs="ES256 EdDSA"`:                                                           AppendDPoPChallenge(nil, "memgate", NoCredential, "", "", "ES256 EdDSA"),
+		`Bearer, DPoP realm="a", error="invalid_dpop_proof", scope="s", resource_metadata="m", algs="ES256"`: AppendDPoPChallenge([]byte("Bearer, "), "a", InvalidProof, "s", "m", `"ES256\`),
+	} {
+		if string(got) != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestAppendChallenge(t *testing.T) {
 	tests := []struct {
 		realm, code, scope, metadata, want string

@@ -16,6 +16,7 @@ import (
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/session"
+	"github.com/memgate/memgate/filter/token"
 	"github.com/memgate/memgate/filter/txntoken"
 )
 
@@ -27,9 +28,10 @@ type build struct {
 	deps   authz.Deps
 	chain  *authz.Chain
 	signer *txntoken.Signer
-	api    http.Handler  // sessions API
-	audit  *audit.Writer // nil for an explanation
-	limits *limits       // nil for an explanation
+	api    http.Handler        // sessions API
+	audit  *audit.Writer       // nil for an explanation
+	limits *limits             // nil for an explanation
+	replay *token.MemoryReplay // nil without issuers
 
 	keysPath  string // of the file of API keys
 	keysStamp stamp  // of that file when it was read; used by followKeys alone
@@ -50,6 +52,9 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 		b.deps.Tokens = old.deps.Tokens
 	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
 		return nil, fmt.Errorf("identity.issuers: %w", err)
+	}
+	if b.deps.Proofs, b.replay, err = proofs(p, old, now); err != nil {
+		return nil, fmt.Errorf("identity.dpop: %w", err)
 	}
 	if keys, err := KeysOf(p); err == nil {
 		b.keysPath, b.keysStamp = keys.Path, stampOf(keys.Path)

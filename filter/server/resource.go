@@ -28,6 +28,9 @@ type metadata struct {
 	Scopes        []string `json:"scopes_supported,omitempty"`
 	Methods       []string `json:"bearer_methods_supported"`
 	Documentation string   `json:"resource_documentation,omitempty"`
+	Algorithms    []string `json:"dpop_signing_alg_values_supported,omitempty"`
+	Bound         bool     `json:"dpop_bound_access_tokens_required,omitempty"`
+	Certificates  bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 }
 
 func metadataOf(p *policy.Policy) metadata {
@@ -35,8 +38,12 @@ func metadataOf(p *policy.Policy) metadata {
 		Resource:      p.Identity.Resource.URL,
 		Methods:       []string{"header"},
 		Documentation: p.Identity.Resource.Documentation,
+		Algorithms:    p.Identity.DPoP.Algorithms,
 	}
+	m.Bound, m.Certificates = len(p.Identity.Issuers) > 0, len(p.Identity.Issuers) > 0
 	for i := range p.Identity.Issuers {
+		m.Bound = m.Bound && p.Identity.Issuers[i].SenderConstrained == "dpop"
+		m.Certificates = m.Certificates && p.Identity.Issuers[i].SenderConstrained == "mtls"
 		m.Servers = append(m.Servers, p.Identity.Issuers[i].Issuer)
 	}
 	for i := range p.Routes {

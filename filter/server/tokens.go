@@ -29,3 +29,23 @@ func Tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
 	}
 	return token.New(config)
 }
+
+// proofs makes the verifier of DPoP proofs, or nil without issuers. The memory of
+// proofs outlives a reload that does not change its size.
+func proofs(p *policy.Policy, old *build, now func() time.Time) (*token.ProofVerifier, *token.MemoryReplay, error) {
+	if len(p.Identity.Issuers) == 0 {
+		return nil, nil, nil
+	}
+	config := &p.Identity.DPoP
+	var replay *token.MemoryReplay
+	if old != nil && old.policy.Identity.DPoP.MaxProofs == config.MaxProofs {
+		replay = old.replay
+	}
+	if replay == nil {
+		replay = token.NewMemoryReplay(config.MaxProofs, now)
+	}
+	v, err := token.NewProofVerifier(token.ProofConfig{
+		Algorithms: config.Algorithms, MaxAge: time.Duration(config.MaxAge), Replay: replay, Now: now,
+	})
+	return v, replay, err
+}

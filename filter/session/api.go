@@ -128,7 +128,7 @@ func namespace(agent string) string { return "memanto_agent_" + agent }
 func (a *api) activate(w http.ResponseWriter, r *http.Request, c *txntoken.Claims) {
 	p := &identity.Principal{
 		Kind: identity.Kind(c.Kind), Subject: c.Subject, Tenant: c.Tenant, Scopes: c.Scopes,
-		ID: c.Principal, Agent: c.Agent,
+		ID: c.Principal, Agent: c.Agent, Bound: identity.ParseBinding(c.Bound),
 	}
 	token, s, err := a.store.Activate(p, r.PathValue("agent_id"), a.ttl)
 	if err != nil {

@@ -103,7 +103,7 @@ func (s *Store) issue(p *identity.Principal, agent string, ttl time.Duration, no
 		principal: &identity.Principal{
 			Kind: identity.KindSession, Subject: p.Subject, Tenant: p.Tenant,
 			Scopes: identity.NormalizeScopes(append([]string(nil), p.Scopes...)),
-			Issuer: p.Issuer, ID: id, Agent: agent, Expires: now.Add(ttl),
+			Issuer: p.Issuer, ID: id, Agent: agent, Bound: p.Bound, Expires: now.Add(ttl),
 		},
 	}
 	s.put(r)

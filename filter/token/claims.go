@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -236,12 +237,44 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Sta
 		}
 		granted = identity.NormalizeScopes(slices.Clip(granted))
 	}
+	*at = StageBinding
+	bound, reason := binding(strictjson.Lookup(c, "cnf"))
+	if reason != "" {
+		return nil, reason
+	}
 	id, ok := strictjson.Lookup(c, "jti").Text()
 	if !ok || len(id) > maxTokenID || !identity.ValidSubject(id) {
 		id = "sha256:" + hex.EncodeToString(digest[:8])
 	}
 	return &identity.Principal{
 		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
-		Issuer: i.cfg.Issuer, ID: id, Expires: expires,
+		Issuer: i.cfg.Issuer, ID: id, Bound: bound, Expires: expires,
 	}, ""
+}
+
+// binding reads "cnf" (RFC 7800, section 3.1). A token that is bound by a method that is
+// not known here is refused: to take it from whoever holds it would undo the binding.
+func binding(v strictjson.Value) (b identity.Binding, reason identity.Reason) {
+	if v.Kind() == strictjson.Absent {
+		return b, ""
+	}
+	var buf [4]strictjson.Member
+	m, ok := v.Members(buf[:0])
+	if !ok {
+		return b, identity.ReasonConfirmation
+	}
+	for name, into := range map[string]*string{"jkt": &b.Key, "x5t#S256": &b.Certificate} {
+		v := strictjson.Lookup(m, name)
+		if v.Kind() == strictjson.Absent {
+			continue
+		}
+		*into, _ = v.Text()
+		if hash, ok := decode(*into); !ok || len(hash) != sha256.Size {
+			return identity.Binding{}, identity.ReasonConfirmation
+		}
+	}
+	if b == (identity.Binding{}) {
+		return b, identity.ReasonConfirmation
+	}
+	return b, ""
 }

@@ -20,6 +20,7 @@ const (
 type form struct {
 	limit      int  // bytes
 	anyPayload bool // not a JWT: the payload may be anything, and so may the key id
+	proof      bool // a DPoP proof: the header brings its key
 }
 
 var formOfToken = form{limit: MaxLength}
@@ -38,6 +39,7 @@ type header struct {
 	keyID     string
 	hasKeyID  bool
 	typ       string
+	jwk       strictjson.Value // of a DPoP proof
 }
 
 // parseCompact takes a token in JWS compact serialization (RFC 7515, section 7.1) apart
@@ -118,7 +120,10 @@ func (h *header) parse(b []byte, as form) identity.Reason {
 			unencoded = true
 		case "crit":
 			critical = true
-		case "jwk", "jku", "x5u", "x5c":
+		case "jwk":
+			h.jwk = v
+			embedded = embedded || !as.proof
+		case "jku", "x5u", "x5c":
 			embedded = true
 		}
 		if !ok {

@@ -30,11 +30,13 @@ const (
 	StageTenant    Stage = "tenant"
 	StageScopes    Stage = "scopes"
 	StageRoles     Stage = "roles"
+	StageBinding   Stage = "binding" // "cnf" names what the sender must prove to hold
 )
 
 var stages = [...]Stage{
 	StageForm, StageHeader, StageClaims, StageIssuer, StageType, StageAlgorithm, StageKey,
 	StageSignature, StageAudience, StageTimes, StageSubject, StageTenant, StageScopes, StageRoles,
+	StageBinding,
 }
 
 // Result is the outcome of one stage.
@@ -145,6 +147,14 @@ func (v *Verifier) notes(token string, now time.Time, p *identity.Principal) map
 		n[StageTenant] = describe(i.tenant.find(c))
 	}
 	n[StageScopes] = describe(i.scope.find(c))
+	n[StageBinding] = "none: whoever holds the token may use it"
+	if b, reason := binding(strictjson.Lookup(c, "cnf")); b.Key != "" {
+		n[StageBinding] = "the key with the thumbprint " + quote(b.Key)
+	} else if b.Certificate != "" {
+		n[StageBinding] = "the certificate with the thumbprint " + quote(b.Certificate)
+	} else if reason != "" {
+		n[StageBinding] = "neither jkt nor x5t#S256"
+	}
 	n[StageRoles] = "the issuer names none"
 	if i.role != nil {
 		n[StageRoles] = describe(i.role.find(c))

@@ -42,6 +42,9 @@ type Claims struct {
 	Kind string
 	// Principal is the id of that credential, safe to log ("tctx.principal").
 	Principal string
+	// Bound is what the credential is bound to and its sender has proven to hold, or empty
+	// ("tctx.bound"). The edge alone reads it.
+	Bound string
 	// Scopes are the caller's permissions, sorted ("scope").
 	Scopes []string
 	// IssuedAt and Expires bound the token's life ("iat", "exp"), in whole seconds. Sign
@@ -90,6 +93,10 @@ func (c *Claims) appendJSON(dst []byte) []byte {
 	dst = appendString(dst, c.Kind)
 	dst = append(dst, `,"principal":`...)
 	dst = appendString(dst, c.Principal)
+	if c.Bound != "" {
+		dst = append(dst, `,"bound":`...)
+		dst = appendString(dst, c.Bound)
+	}
 	return append(dst, "}}"...)
 }
 
@@ -125,7 +132,7 @@ func parseClaims(payload []byte) (*Claims, error) {
 	c := &Claims{
 		ID: r.text(m, "txn"), Issuer: r.text(m, "iss"), Audience: r.text(m, "aud"),
 		Subject: r.text(m, "sub"), Tenant: r.text(context, "tenant"), Agent: r.text(context, "agent"),
-		Kind: r.text(context, "kind"), Principal: r.text(context, "principal"),
+		Kind: r.text(context, "kind"), Principal: r.text(context, "principal"), Bound: r.text(context, "bound"),
 		IssuedAt: time.Unix(iat, 0).UTC(), Expires: time.Unix(exp, 0).UTC(),
 	}
 	if !r.ok {
@@ -156,7 +163,7 @@ func (c *Claims) valid() error {
 	if c.Subject == "" || c.Audience == "" || c.ID == "" {
 		return errSubject
 	}
-	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal} {
+	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound} {
 		if !utf8.ValidString(s) {
 			return errEncoding
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,10 +32,13 @@ func explainCommand() *cobra.Command {
 	}
 	config := configFlag(cmd)
 	method := cmd.Flags().StringP("method", "X", "GET", "method")
-	path := cmd.Flags().String("path", "/", "path, with its query, as on the wire")
+	path := cmd.Flags().String("path", "/", "path, with its query, as on the wire, or the whole URL, which a DPoP proof needs")
 	lines := cmd.Flags().StringArrayP("header", "H", nil, "request header, 'Name: value'; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		request := &authz.Request{ID: explainID, Method: *method, Path: *path}
+		if u, err := url.Parse(*path); err == nil && u.Host != "" {
+			request.Scheme, request.Host, request.Path = u.Scheme, u.Host, u.RequestURI()
+		}
 		for _, line := range *lines {
 			name, value, ok := strings.Cut(line, ":")
 			if !ok || name == "" {

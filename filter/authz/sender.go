@@ -1,0 +1,166 @@
+package authz
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/pem"
+	"net/url"
+	"strings"
+
+	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/filter/token"
+)
+
+// How a token is bound to its sender, as the policy names it.
+const (
+	boundByDPoP = "dpop" // RFC 9449
+	boundByMTLS = "mtls" // RFC 8705
+)
+
+// senders is what a policy says about tokens that are bound to their sender.
+type senders struct {
+	issuers    map[string]string // issuer to how its tokens must be bound, where they must
+	origin     string            // scheme and authority by which clients reach the edge; "" for what Envoy saw
+	algorithms string            // of proofs, for a challenge
+	some, all  bool              // whether issuers want DPoP
+}
+
+func sendersOf(p *policy.Policy) senders {
+	s := senders{issuers: make(map[string]string), algorithms: strings.Join(p.Identity.DPoP.Algorithms, " "), all: len(p.Identity.Issuers) > 0}
+	for i := range p.Identity.Issuers {
+		issuer := &p.Identity.Issuers[i]
+		if issuer.SenderConstrained != "" {
+			s.issuers[issuer.Issuer] = issuer.SenderConstrained
+		}
+		dpop := issuer.SenderConstrained == boundByDPoP
+		s.some, s.all = s.some || dpop, s.all && dpop
+	}
+	for i := range p.Routes {
+		s.some = s.some || p.Routes[i].Require.SenderConstrained == boundByDPoP
+	}
+	if r := p.Identity.Resource; r != nil {
+		if u, err := url.Parse(r.URL); err == nil {
+			s.origin = u.Scheme + "://" + u.Host
+		}
+	}
+	return s
+}
+
+// prove checks that the sender of a credential holds what it is bound to, and
+// that it is bound where the issuer or the route wants that. base is the
+// principal of a token or key that stands by itself, nil for a session alone.
+func (c *Chain) prove(ctx context.Context, r *Request, creds identity.Credentials, base *identity.Principal, plan *plan) error {
+	var bound identity.Binding
+	if base != nil {
+		bound = base.Bound
+		if !boundBy(bound, c.senders.issuers[base.Issuer]) {
+			return identity.Unauthenticated(identity.ReasonSenderUnconstrained, nil)
+		}
+	}
+	if !boundBy(bound, plan.sender) {
+		return identity.Unauthenticated(identity.ReasonSenderUnconstrained, nil)
+	}
+	if bound.Certificate != "" {
+		if err := checkCertificate(r.Certificate, bound.Certificate); err != nil {
+			return err
+		}
+	}
+	switch {
+	case bound.Key == "" && !creds.Proven:
+		return nil
+	case bound.Key == "":
+		return identity.Unauthenticated(identity.ReasonProofUnbound, nil)
+	case !creds.Proven:
+		return identity.Unauthenticated(identity.ReasonProofDowngrade, nil)
+	case c.deps.Proofs == nil:
+		return notAccepted("tokens that are bound to a key")
+	}
+	return c.deps.Proofs.Verify(ctx, r.Proof, token.Proof{
+		Method: r.Method, URL: c.senders.target(r), Token: creds.Token, Key: bound.Key,
+	})
+}
+
+// boundBy says whether b is a binding in the way that is wanted, if any is.
+func boundBy(b identity.Binding, want string) bool {
+	switch want {
+	case "":
+		return true
+	case boundByDPoP:
+		return b.Key != ""
+	case boundByMTLS:
+		return b.Certificate != ""
+	}
+	return false
+}
+
+// sameBinding keeps a session from undoing what the token that it was issued to
+// is bound to: it then counts beside a token with the same binding alone.
+func sameBinding(held, base *identity.Principal) error {
+	switch {
+	case held.Bound == (identity.Binding{}):
+		return nil
+	case base == nil:
+		return identity.Unauthenticated(identity.ReasonSenderUnconstrained, nil)
+	case held.Bound != base.Bound:
+		return identity.Unauthenticated(identity.ReasonSessionMismatch, nil)
+	}
+	return nil
+}
+
+// target is the URL of a request as its client knows it.
+func (s *senders) target(r *Request) string {
+	if s.origin != "" {
+		return s.origin + r.Path
+	}
+	return r.Scheme + "://" + r.Host + r.Path
+}
+
+// checkCertificate compares the peer's certificate, as Envoy passes it on, with
+// the thumbprint in a token (RFC 8705, section 3.1).
+func checkCertificate(encoded, thumbprint string) error {
+	if encoded == "" {
+		return identity.Unauthenticated(identity.ReasonCertificateMissing, nil)
+	}
+	// PathUnescape, as a plus sign stands for itself.
+	text, err := url.PathUnescape(encoded)
+	if err != nil {
+		return identity.Unauthenticated(identity.ReasonCertificateMissing, err)
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return identity.Unauthenticated(identity.ReasonCertificateMissing, nil)
+	}
+	hash := sha256.Sum256(block.Bytes)
+	if subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(hash[:])), []byte(thumbprint)) != 1 {
+		return identity.Unauthenticated(identity.ReasonCertificateMismatch, nil)
+	}
+	return nil
+}
+
+// challenge is the value of WWW-Authenticate: of the scheme that the client used
+// or must use, or of both while it may choose.
+func (s *senders) challenge(d *Decision, code, scope, metadata string) string {
+	if code == problem.InvalidToken && isProof(d.Reason) {
+		code = problem.InvalidProof
+	}
+	dpop := d.proven || d.sender == boundByDPoP || s.all ||
+		d.Reason == identity.ReasonProofDowngrade
+	var out []byte
+	if !dpop {
+		out = problem.AppendChallenge(nil, realm, code, scope, metadata)
+		if !s.some {
+			return string(out)
+		}
+		out = append(out, ", "...)
+	}
+	return string(problem.AppendDPoPChallenge(out, realm, code, scope, metadata, s.algorithms))
+}
+
+// isProof says whether a proof was refused, and not the token that it is for.
+func isProof(r identity.Reason) bool {
+	return strings.HasPrefix(string(r), "dpop_proof_")
+}
