@@ -17,7 +17,7 @@ import (
 // KeyName is the name in the keys that sign checkpoints, and in their signatures.
 const KeyName = "memgate-audit"
 
-// ErrKeyFile: the file holds no key, or others may read it.
+// ErrKeyFile is that a file holds no key, or that others may read it.
 var ErrKeyFile = errors.New("audit: not a signing key that its owner alone may read")
 
 // Key signs checkpoints.

@@ -184,8 +184,13 @@ func siblings(path string) ([]string, error) {
 	base := filepath.Base(path)
 	var out []string
 	for _, e := range entries {
-		if rest, ok := strings.CutPrefix(e.Name(), base); ok && e.Type().IsRegular() && (rest == "" || rest[0] == '.' || rest[0] == '-') {
-			out = append(out, filepath.Join(filepath.Dir(path), e.Name()))
+		rest, ok := strings.CutPrefix(e.Name(), base)
+		if !ok || rest != "" && rest[0] != '.' && rest[0] != '-' {
+			continue
+		}
+		name := filepath.Join(filepath.Dir(path), e.Name())
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			out = append(out, name)
 		}
 	}
 	return out, nil

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -398,6 +399,72 @@ func TestSyncPolicies(t *testing.T) {
 	}
 }
 
+// Rotated files may be compressed, and the settings of a log changed while it is
+// open.
+func TestCompressedAndReconfigured(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	key := newKey(t, 1)
+	config := sealedConfig(key)
+	w, err := Open(path, config)
+	must(t, err)
+	fill(t, w, 0, 20)
+	config.MaxSize = 3000
+	must(t, w.Configure(config))
+	fill(t, w, 20, 40)
+	must(t, w.Close())
+	logs, points, err := Files(path)
+	must(t, err)
+	if len(logs) < 3 {
+		t.Fatalf("%q", logs)
+	}
+	for _, name := range []string{logs[0], points[0]} {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write([]byte(read(t, name)))
+		must(t, errors.Join(err, z.Close(), os.WriteFile(name+".gz", b.Bytes(), 0o600), os.Remove(name)))
+	}
+	wantOK(t, verifyAll(t, path, key), 40, 40)
+	w, err = Open(path, config)
+	must(t, err)
+	fill(t, w, 40, 45)
+	must(t, w.Close())
+	wantOK(t, verifyAll(t, path, key), 45, 45)
+}
+
+// A log that is being written verifies at any moment.
+func TestVerifyWhileItIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	key := newKey(t, 1)
+	config := sealedConfig(key)
+	w, err := Open(path, config)
+	must(t, err)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if errors.Is(w.Write(&full), ErrFull) {
+					_ = w.Flush()
+				}
+			}
+		}
+	}()
+	for range 10 {
+		if r := verifyAll(t, path, key); !r.OK() {
+			t.Errorf("%v", r.Problems)
+		}
+	}
+	close(stop)
+	<-done
+	must(t, w.Close())
+	if r := verifyAll(t, path, key); !r.OK() || r.Signed != r.Entries {
+		t.Errorf("%v", r.Problems)
+	}
+}
+
 func TestErrKeepsRoomInTheQueue(t *testing.T) {
 	log := &stuck{entered: make(chan struct{}), release: make(chan struct{})}
 	line := len(event("0").AppendJSON(nil)) + 1
@@ -471,19 +538,27 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// go test -run '^$' -bench 'Write|Append' -count=6 ./filter/audit | benchstat -
-func BenchmarkWriteSealed(b *testing.B) {
-	for _, policy := range []SyncPolicy{SyncNever, SyncInterval, SyncAlways} {
-		b.Run([]string{"interval", "always", "never"}[policy], func(b *testing.B) {
-			key := newKey(b, 1)
-			w, err := Open(filepath.Join(b.TempDir(), "audit.log"), Config{Key: &key, MaxQueue: 1 << 30, Sync: policy})
+// What a log takes for good: as fast as it can be written, up to the last line
+// and its checkpoint.
+//
+//	go test -run '^$' -bench Sustained -count=6 ./filter/audit | benchstat -
+func BenchmarkSustained(b *testing.B) {
+	key := newKey(b, 1)
+	for name, config := range map[string]Config{
+		"plain": {}, "fsync=never": {Key: &key, Sync: SyncNever}, "fsync=interval": {Key: &key}, "fsync=always": {Key: &key, Sync: SyncAlways},
+	} {
+		b.Run(name, func(b *testing.B) {
+			w, err := Open(filepath.Join(b.TempDir(), "audit.log"), config)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
-			for b.Loop() {
-				if err := w.Write(&full); err != nil {
-					b.Fatal(err)
+			b.ResetTimer()
+			for range b.N {
+				for errors.Is(w.Write(&full), ErrFull) {
+					if err := w.Flush(); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			if err := w.Close(); err != nil {
@@ -491,5 +566,23 @@ func BenchmarkWriteSealed(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
+	}
+}
+
+// One caller, who never waits for the disk: beside BenchmarkWrite.
+func BenchmarkWriteSealed(b *testing.B) {
+	key := newKey(b, 1)
+	w, err := Open(filepath.Join(b.TempDir(), "audit.log"), Config{Key: &key, MaxQueue: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := w.Write(&full); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
 	}
 }

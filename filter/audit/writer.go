@@ -28,7 +28,7 @@ var (
 
 // Config is how a [Writer] is set up. The zero value is usable.
 type Config struct {
-	// MaxQueue is how many bytes wait to be written at most; 4 MiB when zero.
+	// MaxQueue is how many bytes wait to be written at most; 16 MiB when zero.
 	MaxQueue int
 	// Retry is how long after a failed write the next attempt follows; one
 	// second when zero.
@@ -68,7 +68,7 @@ func (c *Config) sync(f *os.File) error {
 
 func (c *Config) fill() {
 	if c.MaxQueue <= 0 {
-		c.MaxQueue = 4 << 20
+		c.MaxQueue = 16 << 20
 	}
 	if c.Retry <= 0 {
 		c.Retry = time.Second
