@@ -181,3 +181,48 @@ func TestDPoP(t *testing.T) {
 		t.Errorf("memgate token verify: %s", out)
 	}
 }
+
+// Two instances that count limits in one Redis take a proof once between them.
+func TestDPoPReplayAcrossInstances(t *testing.T) {
+	p := startProvider(t)
+	redis := harness.StartRedis(t)
+	t.Setenv("IDP_REDIS_URL", redis.URL)
+	const classes = "limits:\n  classes:"
+	start := func() *harness.Stack {
+		return harness.StartStack(t, func(yaml string) string {
+			if !strings.Contains(yaml, classes) {
+				t.Fatalf("memgate.yaml has other limits")
+			}
+			yaml = strings.Replace(yaml, classes, "limits:\n  store: redis\n  redis: { url: env:IDP_REDIS_URL, instances: 2, timeout: 500ms }\n  classes:", 1)
+			yaml = strings.Replace(yaml, "  sessions: { ttl: 6h }", "  sessions: { ttl: 6h }\n  resource: { url: \"https://edge.example.com\" }", 1)
+			return p.accepting("sender_constrained: dpop")(yaml)
+		})
+	}
+	a, b := start(), start()
+	h := newHolder(t)
+	token := h.bound(p, "acme")
+	send := func(s *harness.Stack, proof string) *harness.Response {
+		return s.Do(t, harness.Request{Path: "/api/v2/agents", Header: map[string]string{"Authorization": "DPoP " + token, "DPoP": proof}})
+	}
+	const target = "https://edge.example.com/api/v2/agents"
+	for _, order := range [][]*harness.Stack{{a, b}, {b, a}} {
+		proof := h.proof("GET", target, token, nil)
+		if r := send(order[0], proof); r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+		for _, s := range []*harness.Stack{order[1], order[0]} {
+			if r := send(s, proof); r.Status != 401 || !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_dpop_proof") {
+				t.Errorf("used before at one of the two: %d %s", r.Status, r.Body)
+			}
+		}
+	}
+	// Without Redis each decides alone, as it does about limits.
+	redis.Stop()
+	proof := h.proof("GET", target, token, nil)
+	if r := send(a, proof); r.Status != 200 {
+		t.Errorf("without Redis: %d %s", r.Status, r.Body)
+	}
+	if r := send(a, proof); r.Status != 401 {
+		t.Errorf("without Redis, again: %d %s", r.Status, r.Body)
+	}
+}

@@ -48,6 +48,7 @@ type Shared struct {
 // client is a Redis, or a cluster of them.
 type client interface {
 	redis.Scripter
+	SetNX(ctx context.Context, key string, value any, expiration time.Duration) *redis.BoolCmd
 	Close() error
 }
 
@@ -206,14 +207,19 @@ func (s *Shared) Take(ctx context.Context, group string, buckets []Bucket, dst [
 		if ctx.Err() != nil {
 			return dst, ctx.Err() // the caller's time is over, which says nothing of Redis
 		}
-		s.errors.Add(1)
-		if s.failures.Add(1) >= giveUpAfter && s.up.CompareAndSwap(true, false) {
-			s.changed(err)
-			go s.recover()
-		}
+		s.failed(err)
 	}
 	s.fallback.Add(1)
 	return s.local.take(group, shares[:len(buckets)], dst, false)
+}
+
+// failed takes note that Redis did not answer a request.
+func (s *Shared) failed(err error) {
+	s.errors.Add(1)
+	if s.failures.Add(1) >= giveUpAfter && s.up.CompareAndSwap(true, false) {
+		s.changed(err)
+		go s.recover()
+	}
 }
 
 // ask runs the script.

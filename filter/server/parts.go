@@ -53,7 +53,7 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
 		return nil, fmt.Errorf("identity.issuers: %w", err)
 	}
-	if b.deps.Proofs, b.replay, err = proofs(p, old, now); err != nil {
+	if b.deps.Proofs, b.replay, err = proofs(p, old, limiter, now); err != nil {
 		return nil, fmt.Errorf("identity.dpop: %w", err)
 	}
 	if keys, err := KeysOf(p); err == nil {

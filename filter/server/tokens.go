@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/token"
 )
 
@@ -31,8 +33,9 @@ func Tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
 }
 
 // proofs makes the verifier of DPoP proofs, or nil without issuers. The memory of
-// proofs outlives a reload that does not change its size.
-func proofs(p *policy.Policy, old *build, now func() time.Time) (*token.ProofVerifier, *token.MemoryReplay, error) {
+// proofs outlives a reload that does not change its size. It is shared where the
+// limits are.
+func proofs(p *policy.Policy, old *build, limiter ratelimit.Limiter, now func() time.Time) (*token.ProofVerifier, *token.MemoryReplay, error) {
 	if len(p.Identity.Issuers) == 0 {
 		return nil, nil, nil
 	}
@@ -44,8 +47,31 @@ func proofs(p *policy.Policy, old *build, now func() time.Time) (*token.ProofVer
 	if replay == nil {
 		replay = token.NewMemoryReplay(config.MaxProofs, now)
 	}
+	var all token.Replay = replay
+	if shared, ok := limiter.(*ratelimit.Shared); ok {
+		all = &sharedReplay{own: replay, shared: shared}
+	}
 	v, err := token.NewProofVerifier(token.ProofConfig{
-		Algorithms: config.Algorithms, MaxAge: time.Duration(config.MaxAge), Replay: replay, Now: now,
+		Algorithms: config.Algorithms, MaxAge: time.Duration(config.MaxAge), Replay: all, Now: now,
 	})
 	return v, replay, err
+}
+
+// sharedReplay remembers proofs in this process and, for all instances, in Redis.
+// Without Redis this process decides alone, as it does about limits.
+type sharedReplay struct {
+	own, shared token.Replay
+}
+
+// First implements [token.Replay].
+func (r *sharedReplay) First(ctx context.Context, id [32]byte, ttl time.Duration) (bool, error) {
+	first, err := r.own.First(ctx, id, ttl)
+	if err != nil || !first {
+		return false, err
+	}
+	first, err = r.shared.First(ctx, id, ttl)
+	if err != nil {
+		return true, ctx.Err() // the caller's time may be over; else it is Redis that fails
+	}
+	return first, nil
 }
