@@ -77,7 +77,7 @@ func openSealed(path string, file *os.File, config *Config, tell func(error, int
 	}
 	if last == nil {
 		if s.size > 0 {
-			return nil, ErrUnsealed
+			return nil, fmt.Errorf("%s: %w", path, ErrUnsealed)
 		}
 		id := make([]byte, 8)
 		if _, err := io.ReadFull(config.Random, id); err != nil {
@@ -267,7 +267,7 @@ func (s *sealed) reopen() error {
 			return errors.Join(sealErr, err)
 		}
 		if info, err := file.Stat(); err != nil || info.Size() > 0 {
-			return errors.Join(sealErr, ErrForeign, err, file.Close())
+			return errors.Join(sealErr, fmt.Errorf("%s: %w", s.path, ErrForeign), err, file.Close())
 		}
 		old, syncErr := s.file, error(nil)
 		if s.config.Sync != SyncNever {
@@ -302,7 +302,7 @@ func openFile(path string) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o007 != 0 {
-		err = ErrOpenToAll
+		err = fmt.Errorf("%s: %w", path, ErrOpenToAll)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -318,7 +318,9 @@ func openLog(path string) (*os.File, error) {
 	}
 	if info, err := file.Stat(); err != nil || info.Mode().IsRegular() {
 		if err == nil {
-			err = lock(file)
+			if err = lock(file); errors.Is(err, ErrInUse) {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
 		}
 		if err != nil {
 			return nil, errors.Join(err, file.Close())
