@@ -259,22 +259,22 @@ func binding(v strictjson.Value) (b identity.Binding, reason identity.Reason) {
 		return b, ""
 	}
 	var buf [4]strictjson.Member
-	m, ok := v.Members(buf[:0])
-	if !ok {
+	m, isObject := v.Members(buf[:0])
+	key, ok := confirmation(m, "jkt")
+	certificate, ok2 := confirmation(m, "x5t#S256")
+	if !isObject || !ok || !ok2 || key == "" && certificate == "" {
 		return b, identity.ReasonConfirmation
 	}
-	for name, into := range map[string]*string{"jkt": &b.Key, "x5t#S256": &b.Certificate} {
-		v := strictjson.Lookup(m, name)
-		if v.Kind() == strictjson.Absent {
-			continue
-		}
-		*into, _ = v.Text()
-		if hash, ok := decode(*into); !ok || len(hash) != sha256.Size {
-			return identity.Binding{}, identity.ReasonConfirmation
-		}
+	return identity.Binding{Key: key, Certificate: certificate}, ""
+}
+
+// confirmation reads the SHA-256 of what a token is bound to, "" where there is none.
+func confirmation(m []strictjson.Member, name string) (string, bool) {
+	v := strictjson.Lookup(m, name)
+	if v.Kind() == strictjson.Absent {
+		return "", true
 	}
-	if b == (identity.Binding{}) {
-		return b, identity.ReasonConfirmation
-	}
-	return b, ""
+	s, _ := v.Text()
+	hash, ok := decode(s)
+	return s, ok && len(hash) == sha256.Size
 }
