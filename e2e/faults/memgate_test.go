@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -288,14 +287,23 @@ func checkOf(path, token string) *authv3.CheckRequest {
 	}}}
 }
 
-// A second memgate on the same ports says what is wrong and ends.
+// A second memgate on the same ports, or with the same audit log, says what is
+// wrong and ends.
 func TestPortInUse(t *testing.T) {
-	p := harness.Start(t, "second", nil, harness.Memgate(t), "serve", "--config", shared.Config)
-	if code := p.Exit(); code != 1 {
-		t.Errorf("exit code %d\n%s", code, p.Log(0))
+	other := filepath.Join(shared.Dir, "second.yaml")
+	if err := os.WriteFile(other, []byte(replace(t, shared.Policy(), "audit: { file: audit.log", "audit: { file: second.log")), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if err := errors.Join(has(p.Log(0), "server.grpc"), has(p.Log(0), "address already in use")); err != nil {
-		t.Error(err)
+	for config, reasons := range map[string][]string{other: {"server.grpc", "address already in use"}, shared.Config: {"audit.log", "another process writes this log"}} {
+		p := harness.Start(t, "second", nil, harness.Memgate(t), "serve", "--config", config)
+		if code := p.Exit(); code != 1 {
+			t.Errorf("exit code %d\n%s", code, p.Log(0))
+		}
+		for _, reason := range reasons {
+			if err := has(p.Log(0), reason); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 	works(t, shared, shared.Token("port", scopes))
 }
