@@ -405,9 +405,13 @@ func TestMetricsAndTrailHoldNothingOfTheCaller(t *testing.T) {
 	lines := bufio.NewScanner(bytes.NewReader(trail))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var event map[string]any
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+		var line struct{ Unmapped map[string]any }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			t.Fatalf("%v: %q", err, lines.Bytes())
+		}
+		event := line.Unmapped
+		if event["decision"] == nil {
+			t.Fatalf("no event: %q", lines.Bytes())
 		}
 		for _, name := range []string{"route", "method", "stage", "reason", "decision"} {
 			if strings.Contains(fmt.Sprint(event[name]), marker) {
