@@ -21,6 +21,7 @@ import (
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
+	"github.com/memgate/memgate/filter/tenant"
 	"github.com/memgate/memgate/filter/token"
 	"github.com/memgate/memgate/filter/txntoken"
 )
@@ -121,7 +122,7 @@ func newFixture(t testing.TB, yaml string) *fixture {
 	}
 	tokens, err := token.New(token.Config{Now: clock, Issuers: []token.IssuerConfig{{
 		Issuer: "https://idp.example.com", JWKSFile: filepath.Join(dir, "jwks.json"),
-		Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, TenantClaim: "org_id",
+		Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, Tenant: tenant.Rule{Claim: "org_id"},
 	}}})
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,8 @@ const (
 	ReasonRolesInvalid         Reason = "roles_invalid"
 	ReasonTenantMissing        Reason = "tenant_missing"
 	ReasonTenantInvalid        Reason = "tenant_invalid"
+	// ReasonTenantUnmapped: the issuer's map of tenants does not have the claim's value.
+	ReasonTenantUnmapped Reason = "tenant_unmapped"
 	// ReasonKeysUnavailable: no keys of the issuer are at hand, or only such as are too
 	// old to be trusted (503).
 	ReasonKeysUnavailable Reason = "keys_unavailable"
@@ -156,7 +158,7 @@ var allReasons = [...]Reason{
 	ReasonSignatureLength, ReasonSignatureInvalid, ReasonIssuerMissing, ReasonIssuerUnknown,
 	ReasonAudienceMissing, ReasonAudienceMismatch, ReasonExpiryMissing, ReasonTokenExpired,
 	ReasonTokenNotYetValid, ReasonTokenIssuedInFuture, ReasonSubjectInvalid, ReasonScopesInvalid, ReasonRolesInvalid,
-	ReasonTenantMissing, ReasonTenantInvalid, ReasonKeysUnavailable,
+	ReasonTenantMissing, ReasonTenantInvalid, ReasonTenantUnmapped, ReasonKeysUnavailable,
 	ReasonConfirmation, ReasonSenderUnconstrained, ReasonProofDowngrade, ReasonProofUnbound, ReasonProofMissing,
 	ReasonProofRepeated, ReasonProofMalformed, ReasonProofType, ReasonProofAlgorithm, ReasonProofKey,
 	ReasonProofSignature, ReasonProofMethod, ReasonProofURL, ReasonProofTime, ReasonProofToken,

@@ -189,7 +189,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, f *field) {
 			}
 		}
 	}
-	if s, ok := asScalar(v); ok && (n.Kind == yaml.ScalarNode || v.Type() != reflect.TypeFor[Claim]()) {
+	if s, ok := asScalar(v); ok && (n.Kind == yaml.ScalarNode || !isShort(v.Type())) {
 		d.scalar(n, s, v, path, f)
 		return
 	}

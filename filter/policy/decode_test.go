@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/memgate/memgate/filter/tenant"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -49,6 +51,30 @@ func TestFindingsGolden(t *testing.T) {
 			}
 			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", []byte(b.String()))
 		})
+	}
+}
+
+// The three ways to say of which tenant a token is, and the short form.
+func TestTenantForms(t *testing.T) {
+	for text, want := range map[string]Tenant{
+		"org_id":                  {Claim: "org_id"},
+		"{ claim: /org/id }":      {Claim: "/org/id"},
+		`{ template: "{a}-{b}" }`: {Template: "{a}-{b}"},
+		"{ value: acme }":         {Value: "acme"},
+		`{ claim: a, map: { "org-123": acme, a.b: acme } }`: {Claim: "a", Map: map[string]string{"org-123": "acme", "a.b": "acme"}},
+	} {
+		p, _, err := Parse([]byte(write(issuer(`issuer: "https://a.example", audiences: [a], tenant: `+text))), "f", "")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := p.Identity.Issuers[0].Tenant
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v", text, got)
+		}
+		if _, err := tenant.NewMapping(tenant.Rule(got)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -66,6 +66,17 @@ func (l *linter) inFile(path string) bool {
 	return ok
 }
 
+// holds reports whether the mapping at path has a member in the file, be it one
+// that decoding refused.
+func (l *linter) holds(path string) bool {
+	for member := range l.p.places {
+		if strings.HasPrefix(member, path+".") {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *linter) listeners() {
 	p := l.p
 	used := make(map[string]string)

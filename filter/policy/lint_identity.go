@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/memgate/memgate/filter/tenant"
 )
 
 // longSession is the longest that a stolen session token should be of use.
@@ -44,12 +46,69 @@ func (l *linter) issuers() {
 		}
 		l.algorithms(path, issuer.Algorithms)
 		for _, c := range [...]struct{ name, claim string }{
-			{"tenant", issuer.Tenant.Claim}, {"subject", issuer.Subject.Claim}, {"scopes", issuer.Scopes.Claim}, {"roles", issuer.RoleClaim()},
+			{"subject", issuer.Subject.Claim}, {"scopes", issuer.Scopes.Claim}, {"roles", issuer.RoleClaim()},
 		} {
-			if strings.HasPrefix(c.claim, "/") && !isPointer(c.claim) {
-				l.err(path+"."+c.name, "claim", "is not a JSON pointer (RFC 6901): after ~ comes 0 or 1")
-			}
+			l.claim(path+"."+c.name, c.claim)
 		}
+		l.tenant(path+".tenant", &issuer.Tenant)
+	}
+}
+
+func (l *linter) claim(path, claim string) {
+	if strings.HasPrefix(claim, "/") && !isPointer(claim) {
+		l.err(path, "claim", "is not a JSON pointer (RFC 6901): after ~ comes 0 or 1")
+	}
+}
+
+// tenant reports a rule that tenant.NewMapping refuses, at the member that is
+// wrong.
+func (l *linter) tenant(path string, t *Tenant) {
+	const names = "letters, digits, ., _ and -, at most 64 of them, with a letter or a digit first and no two dots in a row"
+	first := ""
+	for _, s := range [...]struct{ name, text string }{{"claim", t.Claim}, {"template", t.Template}, {"value", t.Value}} {
+		member := path + "." + s.name
+		switch {
+		case s.text == "" && !l.inFile(member):
+		case first != "":
+			l.err(member, "tenant-source", "stands beside %s; a tenant comes from one of claim, template and value", first)
+		case s.text == "":
+			l.err(member, "tenant-source", "must not be empty")
+			first = s.name
+		default:
+			first = s.name
+		}
+	}
+	if first == "" && (t.Map != nil || !l.holds(path)) {
+		l.err(path, "tenant-source", "says of no tenant: set one of claim, template and value")
+	}
+	if t.Claim != "" {
+		member := path + ".claim"
+		if !l.inFile(member) { // the short form
+			member = path
+		}
+		l.claim(member, t.Claim)
+	}
+	if t.Map != nil && first != "" && t.Claim == "" && !l.inFile(path+".claim") {
+		l.err(path+".map", "tenant-map", "stands beside %s; it translates the values of a claim", first)
+	} else if t.Map != nil && len(t.Map) == 0 && !l.holds(path+".map") {
+		l.err(path+".map", "tenant-map", "must not be empty: it would refuse every token; remove it where the claim holds the tenant itself")
+	}
+	for _, value := range sortedKeys(t.Map) {
+		if !tenant.Valid(t.Map[value]) {
+			l.err(join(path+".map", value), "tenant-name", "cannot name a tenant: a name is %s", names)
+		}
+	}
+	if t.Template != "" {
+		claims, err := tenant.CheckTemplate(t.Template)
+		if err != nil {
+			l.err(path+".template", "tenant-template", "%s", err)
+		}
+		for _, claim := range claims {
+			l.claim(path+".template", claim)
+		}
+	}
+	if t.Value != "" && !tenant.Valid(t.Value) {
+		l.err(path+".value", "tenant-name", "cannot name a tenant: a name is %s", names)
 	}
 }
 

@@ -119,7 +119,7 @@ type Issuer struct {
 	Leeway            Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
 	Refresh           Duration `yaml:"refresh" doc:"after how long its keys are fetched again, or sooner if its Cache-Control says so: a key that it withdraws works that long at most" default:"5m" min:"1s" max:"1h"`
 	SenderConstrained string   `yaml:"sender_constrained" doc:"dpop (RFC 9449) or mtls (RFC 8705): its tokens must be bound to their sender in this way; a token that is bound needs the proof in any case" enum:"dpop,mtls"`
-	Tenant            Claim    `yaml:"tenant" doc:"where the tenant stands" required:"true"`
+	Tenant            Tenant   `yaml:"tenant" doc:"which tenant a token is of: a claim, a template or a value; a claim alone may stand here by itself, as in tenant: org_id" required:"true"`
 	Subject           Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
 	Roles             *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
 	Scopes            Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
@@ -128,6 +128,16 @@ type Issuer struct {
 // Claim names a member of a token's claims.
 type Claim struct {
 	Claim string `yaml:"claim" doc:"a claim's name, or a JSON pointer (RFC 6901) that starts with /" required:"true"`
+}
+
+// Tenant says of which tenant the tokens of an issuer are: exactly one of
+// Claim, Template and Value is set. It is a tenant.Rule with the tags of the
+// file.
+type Tenant struct {
+	Claim    string            `yaml:"claim" doc:"the claim that holds the tenant: a name, or a JSON pointer (RFC 6901) that starts with /"`
+	Map      map[string]string `yaml:"map" doc:"value of the claim to tenant; tokens with a value that is not here are refused. Without it the value is the tenant"`
+	Template string            `yaml:"template" doc:"several claims as one tenant, such as {org}-{region} or {/realm/org}.{region}; a claim that is followed by another must not hold the character behind it in the template, so that different claims never make the same tenant"`
+	Value    string            `yaml:"value" doc:"the tenant of all tokens, for an issuer that serves one"`
 }
 
 // APIKeys is where the hashes of API keys are.

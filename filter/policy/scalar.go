@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ var (
 	_ scalar = (*Rate)(nil)
 	_ scalar = (*Secret)(nil)
 	_ scalar = (*Claim)(nil)
+	_ scalar = (*Tenant)(nil)
 )
 
 // Duration is a length of time written as Go writes it: 30s, 10m, 6h.
@@ -203,6 +205,20 @@ func (c *Claim) parse(text string) error {
 }
 
 func (*Claim) pattern() (string, string) { return `^.+$`, "org_id" }
+
+func (t *Tenant) parse(text string) error {
+	var c Claim
+	err := c.parse(text)
+	t.Claim = c.Claim
+	return err
+}
+
+func (*Tenant) pattern() (string, string) { return (*Claim)(nil).pattern() }
+
+// isShort reports whether a scalar may stand for the struct t in the file.
+func isShort(t reflect.Type) bool {
+	return t == reflect.TypeFor[Claim]() || t == reflect.TypeFor[Tenant]()
+}
 
 // isDecimal reports whether s is one or more decimal digits, not too many.
 func isDecimal(s string) bool {

@@ -3,7 +3,9 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -36,6 +38,11 @@ func schemaOf(t reflect.Type) object {
 		return object{"anyOf": []any{object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": pattern}}}
 	case *Claim:
 		return object{"anyOf": []any{object{"type": "string", "minLength": 1}, structSchema(t)}}
+	case *Tenant:
+		return object{"anyOf": []any{
+			object{"type": "string", "minLength": 1},
+			oneForm(t, "claim", "map"), oneForm(t, "template"), oneForm(t, "value"),
+		}}
 	case scalar:
 		pattern, example := v.pattern()
 		return object{"type": "string", "pattern": pattern, "examples": []any{example}}
@@ -98,6 +105,19 @@ func structSchema(t reflect.Type) object {
 	out := object{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
 		out["required"] = required
+	}
+	return out
+}
+
+// oneForm is the schema of the struct t with these members alone, of which the
+// first is required and a text.
+func oneForm(t reflect.Type, names ...string) object {
+	out := structSchema(t)
+	properties, _ := out["properties"].(object)
+	maps.DeleteFunc(properties, func(name string, _ any) bool { return !slices.Contains(names, name) })
+	out["required"] = names[:1]
+	if first, ok := properties[names[0]].(object); ok {
+		first["minLength"] = 1
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
+	"github.com/memgate/memgate/filter/tenant"
 	"github.com/memgate/memgate/filter/token"
 )
 
@@ -26,7 +27,7 @@ func Tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
 			Audiences: issuer.Audiences, Algorithms: issuer.Algorithms,
 			Leeway: time.Duration(issuer.Leeway), Refresh: time.Duration(issuer.Refresh), RequireTyp: issuer.Typ,
 			RoleClaim: issuer.RoleClaim(), Roles: p.Access.Roles,
-			TenantClaim: issuer.Tenant.Claim, ScopeClaim: issuer.Scopes.Claim, SubjectClaim: issuer.Subject.Claim,
+			Tenant: tenant.Rule(issuer.Tenant), ScopeClaim: issuer.Scopes.Claim, SubjectClaim: issuer.Subject.Claim,
 		})
 	}
 	return token.New(config)

@@ -1,5 +1,5 @@
-// Package tenant says what can name a tenant, and compares the tenant that a request names
-// with that of its verified principal. A tenant is never taken from the request: package
+// Package tenant says what can name a tenant, makes that name of the claims of a verified
+// token, and compares the tenant that a request names with that of its verified principal. A tenant is never taken from the request: package
 // token, apikey and session take it from the credential (design: "Tenant: only from the
 // verified principal").
 //

@@ -210,16 +210,9 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Sta
 		return nil, identity.ReasonSubjectInvalid
 	}
 	*at = StageTenant
-	name := i.cfg.Tenant
-	if i.tenant != nil {
-		v := i.tenant.find(c)
-		if v.Kind() == strictjson.Absent || v.Kind() == strictjson.Null {
-			return nil, identity.ReasonTenantMissing
-		}
-		name, ok = v.Text()
-		if !ok || !tenant.Valid(name) {
-			return nil, identity.ReasonTenantInvalid
-		}
+	name, reason := i.tenantName(c)
+	if reason != "" {
+		return nil, reason
 	}
 	*at = StageScopes
 	granted, reason := scopes(i.scope.find(c))
@@ -250,6 +243,22 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Sta
 		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
 		Issuer: i.cfg.Issuer, ID: id, Bound: bound, Expires: expires,
 	}, ""
+}
+
+// tenantName makes the tenant of the claims that the issuer's rule names.
+func (i *issuer) tenantName(c claims) (string, identity.Reason) {
+	var values [tenant.MaxClaims]string
+	for n, s := range i.tenantOf {
+		v := s.find(c)
+		if v.Kind() == strictjson.Absent || v.Kind() == strictjson.Null {
+			return "", identity.ReasonTenantMissing
+		}
+		var ok bool
+		if values[n], ok = v.Text(); !ok {
+			return "", identity.ReasonTenantInvalid
+		}
+	}
+	return i.tenant.Tenant(values[:len(i.tenantOf)])
 }
 
 // binding reads "cnf" (RFC 7800, section 3.1). A token that is bound by a method that is

@@ -142,10 +142,7 @@ func (v *Verifier) notes(token string, now time.Time, p *identity.Principal) map
 	n[StageAlgorithm] += ", accepted: " + list(i.cfg.Algorithms)
 	n[StageAudience] += ", accepted: " + list(i.cfg.Audiences)
 	n[StageSubject] = describe(i.subject.find(c))
-	n[StageTenant] = quote(i.cfg.Tenant)
-	if i.tenant != nil {
-		n[StageTenant] = describe(i.tenant.find(c))
-	}
+	n[StageTenant] = i.tenantNote(c, p)
 	n[StageScopes] = describe(i.scope.find(c))
 	n[StageBinding] = "none: whoever holds the token may use it"
 	if b, reason := binding(strictjson.Lookup(c, "cnf")); b.Key != "" {
@@ -163,6 +160,29 @@ func (v *Verifier) notes(token string, now time.Time, p *identity.Principal) map
 		}
 	}
 	return n
+}
+
+// tenantNote shows the claims of which the tenant is made, and the tenant where it is not
+// the claim itself.
+func (i *issuer) tenantNote(c claims, p *identity.Principal) string {
+	rule := &i.cfg.Tenant
+	if rule.Value != "" {
+		return quote(rule.Value)
+	}
+	if rule.Claim != "" && rule.Map == nil {
+		return describe(i.tenantOf[0].find(c))
+	}
+	s := ""
+	for n, name := range i.tenant.Claims() {
+		if n > 0 {
+			s += ", "
+		}
+		s += quote(name) + " is " + describe(i.tenantOf[n].find(c))
+	}
+	if p != nil {
+		s += ", tenant: " + quote(p.Tenant)
+	}
+	return s
 }
 
 // times shows the dates of a token beside the clock.

@@ -142,8 +142,8 @@ func testConfig(c *clock, issuer IssuerConfig) Config {
 	if issuer.Algorithms == nil {
 		issuer.Algorithms = allAlgorithms
 	}
-	if issuer.TenantClaim == "" && issuer.Tenant == "" {
-		issuer.TenantClaim = "/org/id"
+	if r := &issuer.Tenant; r.Claim == "" && r.Template == "" && r.Value == "" {
+		r.Claim = "/org/id"
 	}
 	return Config{Issuers: []IssuerConfig{issuer}, Now: c.now}
 }

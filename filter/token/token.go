@@ -43,11 +43,9 @@ type IssuerConfig struct {
 	// "JWT" or "at+jwt"; any other type marks a token for another use (RFC 8725,
 	// section 3.11).
 	RequireTyp string
-	// TenantClaim names the claim that holds the tenant: a name, or a JSON pointer (RFC
-	// 6901) if it starts with a slash. Either it or Tenant is required.
-	TenantClaim string
-	// Tenant is the tenant of all the issuer's tokens, for an issuer that serves one.
-	Tenant string
+	// Tenant says of which claims the tenant is made: each a name, or a JSON pointer (RFC
+	// 6901) if it starts with a slash. Required.
+	Tenant tenant.Rule
 	// ScopeClaim names the claim that holds the scopes, as a string separated by spaces or
 	// an array of strings; "scope" when empty. It is a name or a JSON pointer.
 	ScopeClaim string
@@ -109,7 +107,8 @@ type issuer struct {
 	cfg        IssuerConfig
 	algorithms map[string]*algorithm
 	subject    selector
-	tenant     selector // nil: cfg.Tenant
+	tenant     *tenant.Mapping
+	tenantOf   []selector // the claims of tenant
 	scope      selector
 	role       selector // nil: no roles are read
 	typ        string
@@ -184,11 +183,16 @@ func newIssuer(cfg IssuerConfig) (*issuer, error) {
 		return nil, errors.New("the time of a refresh must not be negative")
 	}
 	setDefault(&i.cfg.Leeway, defaultLeeway)
-	switch {
-	case (cfg.TenantClaim == "") == (cfg.Tenant == ""):
-		return nil, errors.New("either a tenant claim or a tenant is required")
-	case cfg.Tenant != "" && !tenant.Valid(cfg.Tenant):
-		return nil, errors.New("the tenant's name is invalid")
+	var err error
+	if i.tenant, err = tenant.NewMapping(cfg.Tenant); err != nil {
+		return nil, err
+	}
+	for _, name := range i.tenant.Claims() {
+		s, ok := newSelector(name)
+		if !ok {
+			return nil, badClaim("tenant", name)
+		}
+		i.tenantOf = append(i.tenantOf, s)
 	}
 	for _, s := range []struct {
 		into           *selector
@@ -196,7 +200,6 @@ func newIssuer(cfg IssuerConfig) (*issuer, error) {
 	}{
 		{&i.subject, "subject", cfg.SubjectClaim, "sub"},
 		{&i.scope, "scope", cfg.ScopeClaim, "scope"},
-		{&i.tenant, "tenant", cfg.TenantClaim, ""},
 		{&i.role, "role", cfg.RoleClaim, ""},
 	} {
 		if s.name == "" {
@@ -207,8 +210,12 @@ func newIssuer(cfg IssuerConfig) (*issuer, error) {
 		}
 		var ok bool
 		if *s.into, ok = newSelector(s.name); !ok {
-			return nil, fmt.Errorf("the %s claim %q is neither a name nor a JSON pointer", s.what, s.name)
+			return nil, badClaim(s.what, s.name)
 		}
 	}
 	return i, nil
+}
+
+func badClaim(what, name string) error {
+	return fmt.Errorf("the %s claim %q is neither a name nor a JSON pointer", what, name)
 }

@@ -15,11 +15,12 @@ import (
 	"time"
 
 	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/tenant"
 )
 
 func TestNewRefuses(t *testing.T) {
 	c := newClock()
-	good := IssuerConfig{Issuer: testIssuer, Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, TenantClaim: "tenant"}
+	good := IssuerConfig{Issuer: testIssuer, Audiences: []string{"memory"}, Algorithms: []string{"ES256"}, Tenant: tenant.Rule{Claim: "tenant"}}
 	if _, err := New(Config{Issuers: []IssuerConfig{good}, Now: c.now}); err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +34,11 @@ func TestNewRefuses(t *testing.T) {
 		"ES256K":                    func(i *IssuerConfig) { i.Algorithms = []string{"ES256K"} },
 		"negative leeway":           func(i *IssuerConfig) { i.Leeway = -1 },
 		"large leeway":              func(i *IssuerConfig) { i.Leeway = time.Hour },
-		"no tenant":                 func(i *IssuerConfig) { i.TenantClaim = "" },
-		"tenant twice":              func(i *IssuerConfig) { i.Tenant = "acme" },
-		"tenant invalid":            func(i *IssuerConfig) { i.TenantClaim, i.Tenant = "", "a/b" },
-		"broken pointer":            func(i *IssuerConfig) { i.TenantClaim = "/a~2" },
+		"no tenant":                 func(i *IssuerConfig) { i.Tenant = tenant.Rule{} },
+		"tenant twice":              func(i *IssuerConfig) { i.Tenant.Value = "acme" },
+		"tenant invalid":            func(i *IssuerConfig) { i.Tenant = tenant.Rule{Value: "a/b"} },
+		"template of no pointer":    func(i *IssuerConfig) { i.Tenant = tenant.Rule{Template: "{a}-{/b~2}"} },
+		"broken pointer":            func(i *IssuerConfig) { i.Tenant.Claim = "/a~2" },
 		"very long claim name":      func(i *IssuerConfig) { i.ScopeClaim = strings.Repeat("a", 300) },
 		"discovery by plain HTTP":   func(i *IssuerConfig) { i.Issuer = "http://idp.test" },
 		"discovery of no URL":       func(i *IssuerConfig) { i.Issuer = "idp" },
@@ -69,9 +71,9 @@ func TestClaimSelectors(t *testing.T) {
 		issuer                 IssuerConfig
 		tenant, subject, scope string
 	}{
-		{"name that looks like a URL", IssuerConfig{TenantClaim: "https://memgate.test/tenant"}, "named", "user-1", "memory:read"},
-		{"pointer with escapes", IssuerConfig{TenantClaim: "/a~1b/c~0d"}, "escaped", "user-1", "memory:read"},
-		{"fixed tenant", IssuerConfig{Tenant: "only"}, "only", "user-1", "memory:read"},
+		{"name that looks like a URL", IssuerConfig{Tenant: tenant.Rule{Claim: "https://memgate.test/tenant"}}, "named", "user-1", "memory:read"},
+		{"pointer with escapes", IssuerConfig{Tenant: tenant.Rule{Claim: "/a~1b/c~0d"}}, "escaped", "user-1", "memory:read"},
+		{"fixed tenant", IssuerConfig{Tenant: tenant.Rule{Value: "only"}}, "only", "user-1", "memory:read"},
 		{"subject and scopes of other names", IssuerConfig{SubjectClaim: "client_id", ScopeClaim: "scp"}, "acme", "app-1", "x:y"},
 	} {
 		p, err := fileVerifier(t, c, jwks(r.ec), tt.issuer).Verify(context.Background(), token)
@@ -81,6 +83,54 @@ func TestClaimSelectors(t *testing.T) {
 		}
 		if p.Tenant != tt.tenant || p.Subject != tt.subject || !p.HasScope(tt.scope) {
 			t.Errorf("%s: %+v", tt.name, p)
+		}
+	}
+}
+
+func TestTenantMapping(t *testing.T) {
+	r, c := ring(), newClock()
+	payload := strings.TrimSuffix(goodClaims, "}") + `,"org_id":"org-123","region":"eu","number":7,"nothing":null,"empty":""}`
+	token := r.ec.sign("ES256", r.ec.header("ES256"), payload)
+	acme := map[string]string{"org-123": "acme"}
+	for _, tt := range []struct {
+		name   string
+		rule   tenant.Rule
+		want   string
+		reason identity.Reason
+		note   string // of Explain
+	}{
+		{"claim", tenant.Rule{Claim: "org_id"}, "org-123", "", `"org-123"`},
+		{"map", tenant.Rule{Claim: "org_id", Map: acme}, "acme", "", `"org_id" is "org-123", tenant: "acme"`},
+		{"unmapped", tenant.Rule{Claim: "region", Map: acme}, "", identity.ReasonTenantUnmapped, `"region" is "eu"`},
+		{"mapped number", tenant.Rule{Claim: "number", Map: map[string]string{"7": "acme"}}, "", identity.ReasonTenantInvalid, `"number" is neither a text nor a list`},
+		{"mapped null", tenant.Rule{Claim: "nothing", Map: acme}, "", identity.ReasonTenantMissing, ""},
+		{"template", tenant.Rule{Template: "{/org/id}-{region}"}, "acme-eu", "", `"/org/id" is "acme", "region" is "eu", tenant: "acme-eu"`},
+		{"ambiguous", tenant.Rule{Template: "{org_id}-{region}"}, "", identity.ReasonTenantInvalid, `"org_id" is "org-123"`},
+		{"other separator", tenant.Rule{Template: "{org_id}.{region}"}, "org-123.eu", "", ""},
+		{"missing part", tenant.Rule{Template: "{region}-{zone}"}, "", identity.ReasonTenantMissing, `"zone" is absent`},
+		{"null part", tenant.Rule{Template: "{region}-{nothing}"}, "", identity.ReasonTenantMissing, ""},
+		{"empty part", tenant.Rule{Template: "{region}-{empty}"}, "", identity.ReasonTenantInvalid, ""},
+		{"number as a part", tenant.Rule{Template: "{region}-{number}"}, "", identity.ReasonTenantInvalid, ""},
+		{"list as a part", tenant.Rule{Template: "{region}-{org}"}, "", identity.ReasonTenantInvalid, ""},
+		{"value", tenant.Rule{Value: "only"}, "only", "", `"only"`},
+	} {
+		v := fileVerifier(t, c, jwks(r.ec), IssuerConfig{Tenant: tt.rule})
+		p, err := v.Verify(context.Background(), token)
+		switch {
+		case tt.reason != "":
+			if p != nil || identity.ReasonOf(err) != tt.reason {
+				t.Errorf("%s: %+v, %v", tt.name, p, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case p.Tenant != tt.want:
+			t.Errorf("%s: %q", tt.name, p.Tenant)
+		}
+		steps, _, _ := v.Explain(context.Background(), token)
+		for _, s := range steps {
+			if s.Stage == StageTenant && ((s.Result == Refused) != (tt.reason != "") || !strings.Contains(s.Note, tt.note)) {
+				t.Errorf("%s: explained as %d, %s", tt.name, s.Result, s.Note)
+			}
 		}
 	}
 }

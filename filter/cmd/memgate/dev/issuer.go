@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,14 +114,14 @@ type Claims struct {
 }
 
 func (i *Issuer) mint(section *policy.Issuer, c Claims, now time.Time) (string, error) {
-	tenantClaim := section.Tenant.Claim
+	tenantClaim, value, err := tenantClaim(&section.Tenant, c.Tenant)
+	if err != nil {
+		return "", err
+	}
 	builder := jwt.NewBuilder().Issuer(i.url).Subject(c.Subject).Audience(section.Audiences[:1]).
 		IssuedAt(now).NotBefore(now).Expiration(now.Add(c.TTL)).
 		Claim("scope", c.Scope)
-	if strings.HasPrefix(tenantClaim, "/") {
-		return "", fmt.Errorf("the tenant of this issuer stands at %s; only a claim by name can be minted", tenantClaim)
-	}
-	token, err := builder.Claim(tenantClaim, c.Tenant).Build()
+	token, err := builder.Claim(tenantClaim, value).Build()
 	if err != nil {
 		return "", err
 	}
@@ -132,6 +134,28 @@ func (i *Issuer) mint(section *policy.Issuer, c Claims, now time.Time) (string, 
 		return "", err
 	}
 	return string(signed), nil
+}
+
+// tenantClaim is the claim by which a token says that it is of the tenant, and
+// its value there.
+func tenantClaim(rule *policy.Tenant, tenant string) (name, value string, err error) {
+	const only = "only tokens whose tenant is a claim by name can be minted (tenant: { claim: org_id })"
+	switch {
+	case rule.Template != "":
+		return "", "", fmt.Errorf("the tenant of this issuer is made by the template %s; %s", rule.Template, only)
+	case rule.Value != "":
+		return "", "", fmt.Errorf("the tenant of this issuer is always %s, whatever its tokens say; %s", rule.Value, only)
+	case strings.HasPrefix(rule.Claim, "/"):
+		return "", "", fmt.Errorf("the tenant of this issuer stands at %s; %s", rule.Claim, only)
+	case rule.Map == nil:
+		return rule.Claim, tenant, nil
+	}
+	for _, value := range slices.Sorted(maps.Keys(rule.Map)) {
+		if rule.Map[value] == tenant {
+			return rule.Claim, value, nil
+		}
+	}
+	return "", "", fmt.Errorf("the tenant.map of this issuer has no value for the tenant %s", tenant)
 }
 
 // loopback returns host:port of an http URL on loopback.
