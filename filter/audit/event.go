@@ -52,6 +52,9 @@ type Event struct {
 	// Stage and Reason are the stage of the authz service that refused, and its
 	// typed reason.
 	Stage, Reason string
+	// Shadow is what would have refused the request if it were enforced, as
+	// stage:reason.
+	Shadow []string
 	// Status is the HTTP status that the caller got; zero when there was none.
 	Status int
 	// Duration is the time from the first byte of the request to the last of

@@ -19,7 +19,7 @@ var noon = time.Date(2031, 5, 6, 14, 0, 0, 123456789, time.FixedZone("CEST", 720
 var full = Event{
 	Time: noon, RequestID: "7c0e6d1f", Route: "remember", Method: "POST",
 	Tenant: "acme", Subject: "user-1", Kind: "jwt", Principal: "jti-9",
-	Decision: Allow, Status: 422, Duration: 12345678 * time.Nanosecond, Received: 1024, Sent: 311,
+	Decision: Allow, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, Status: 422, Duration: 12345678 * time.Nanosecond, Received: 1024, Sent: 311,
 	Findings: []Finding{{"CREDIT_CARD", 1}, {"EMAIL_ADDRESS", 2}}, Refusal: "blocked-pii",
 	Spoofed: []string{"txn-token", "x-memgate-tenant"}, Flags: []string{"DC", "UT"}, Details: "via_upstream",
 }
@@ -64,6 +64,7 @@ type decoded struct {
 	Decision        string            `json:"decision"`
 	Stage           string            `json:"stage"`
 	Reason          string            `json:"reason"`
+	Shadow          []string          `json:"shadow"`
 	Status          int               `json:"status"`
 	DurationMS      float64           `json:"duration_ms"`
 	BytesReceived   int64             `json:"bytes_received"`
@@ -106,7 +107,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	got := decode(t, full.AppendJSON(nil))
 	want := decoded{
 		Time: noon.UTC(), RequestID: "7c0e6d1f", Route: "remember", Method: "POST", Tenant: "acme", Subject: "user-1",
-		Kind: "jwt", Principal: "jti-9", Decision: "allow", Status: 422, DurationMS: 12.345, BytesReceived: 1024, BytesSent: 311,
+		Kind: "jwt", Principal: "jti-9", Decision: "allow", Status: 422, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, DurationMS: 12.345, BytesReceived: 1024, BytesSent: 311,
 		Findings: map[string]uint64{"CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}, Refusal: "blocked-pii",
 		SpoofedHeaders: []string{"txn-token", "x-memgate-tenant"}, ResponseFlags: []string{"DC", "UT"}, ResponseDetails: "via_upstream",
 	}
@@ -115,7 +116,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	}
 	// Stage and Reason go with refusals; a field that is added and forgotten in
 	// AppendJSON shows here.
-	if n := reflect.TypeFor[Event]().NumField(); n != 20 {
+	if n := reflect.TypeFor[Event]().NumField(); n != 21 {
 		t.Errorf("Event has %d fields; add the new one to AppendJSON and to this test", n)
 	}
 }

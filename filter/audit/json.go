@@ -45,6 +45,7 @@ func (e *Event) appendLine(dst []byte, sequence int64) []byte {
 	dst = appendString(dst, e.Decision)
 	dst = appendMember(dst, "stage", e.Stage)
 	dst = appendMember(dst, "reason", e.Reason)
+	dst = appendList(dst, "shadow", e.Shadow)
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, `,"duration_ms":`...)

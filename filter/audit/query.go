@@ -23,6 +23,7 @@ type Record struct {
 	Decision        string            `json:"decision"`
 	Stage           string            `json:"stage"`
 	Reason          string            `json:"reason"`
+	Shadow          []string          `json:"shadow"`
 	Status          int               `json:"status"`
 	DurationMS      float64           `json:"duration_ms"`
 	BytesReceived   int64             `json:"bytes_received"`

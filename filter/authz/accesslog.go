@@ -106,6 +106,9 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 	if spoofed := text(meta, "spoofed"); spoofed != "" {
 		e.Spoofed = strings.Split(spoofed, ",")
 	}
+	if shadow := text(meta, "shadow"); shadow != "" {
+		e.Shadow = strings.Split(shadow, ",")
+	}
 	if e.RequestID == "" {
 		e.RequestID = text(meta, "request_id")
 	}

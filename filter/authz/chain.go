@@ -148,28 +148,26 @@ func (c *Chain) Content(digest string) ([]byte, bool) {
 // Decide runs the stages of a request in their order. It never returns nil,
 // and what it does not explicitly allow it denies.
 func (c *Chain) Decide(ctx context.Context, r *Request) *Decision {
-	return c.decide(ctx, r, func(Stage, bool, string) {})
+	return c.decide(ctx, r, func(Step) {})
 }
 
 // Explain decides as [Chain.Decide] does and tells what each stage found.
 func (c *Chain) Explain(ctx context.Context, r *Request) (*Decision, []Step) {
 	var steps []Step
-	d := c.decide(ctx, r, func(stage Stage, passed bool, note string) {
-		steps = append(steps, Step{stage, passed, note})
-	})
+	d := c.decide(ctx, r, func(s Step) { steps = append(steps, s) })
 	if !d.Allowed {
-		note := string(d.Reason)
-		if d.Err != nil {
-			note += ": " + d.Err.Error()
+		last := Step{d.Stage, Deny, noteOf(d.Reason, d.Err)}
+		if d.Status == 204 {
+			last.Verdict = Pass
 		}
-		steps = append(steps, Step{d.Stage, d.Status == 204, note})
+		steps = append(steps, last)
 	}
 	return d, steps
 }
 
 // decide is the whole life of a request in the authz service, stage by stage.
 // pass is told of each stage that lets the request go on.
-func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, string)) *Decision {
+func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decision {
 	d := &Decision{Spoofed: r.Reserved}
 
 	if r.Unaudited != nil {
@@ -178,7 +176,7 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	if c.cors.IsPreflight(r.Method, r.Origin, r.RequestMethod) {
 		return c.preflight(d, r)
 	}
-	pass(StagePreflight, true, "not a preflight")
+	pass(Step{StagePreflight, Pass, "not a preflight"})
 
 	if strings.ContainsAny(r.Host, ", \t/\\@?#") {
 		// RFC 9112, section 3.2: one Host and nothing but that.
@@ -191,11 +189,11 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 	route, plan := match.Route, c.plans[match.Route]
 	d.Route, d.Content, d.wanted = route.Name, plan.content, plan.scope
 	d.sender = plan.sender
-	pass(StageRoute, true, route.Name)
+	pass(Step{StageRoute, Pass, route.Name})
 
 	if route.Anonymous {
 		d.Principal = identity.Anonymous()
-		pass(StageCredential, true, "the route is anonymous")
+		pass(Step{StageCredential, Pass, "the route is anonymous"})
 		return c.allow(d, r, plan)
 	}
 
@@ -207,41 +205,38 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
 	}
 	d.proven = creds.Proven
-	pass(StageCredential, true, kinds(creds))
+	pass(Step{StageCredential, Pass, kinds(creds)})
 
 	if d.Principal, err = c.verify(ctx, r, creds, plan); err != nil {
 		d.Principal = nil
 		return c.refuse(d, r, StageVerify, err)
 	}
-	pass(StageVerify, true, "subject "+d.Principal.Subject)
+	pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
 
 	if err := tenantOf(d.Principal, match); err != nil {
 		return c.refuse(d, r, StageTenant, err)
 	}
-	pass(StageTenant, true, d.Principal.Tenant)
+	pass(Step{StageTenant, Pass, d.Principal.Tenant})
 
 	agent, _ := match.Param("agent_id")
-	if err := access.Check(d.Principal, route.Require.Scopes, agent); err != nil {
+	if c.policy.Access.Mode == policy.ModeOff {
+		pass(Step{StageAccess, Off, "access.mode is off"})
+	} else if err := mayUse(ctx, r, d.Principal, match, plan, agent); err == nil {
+		pass(Step{StageAccess, Pass, plan.scope})
+	} else if c.policy.Access.Mode == policy.ModeShadow {
+		pass(d.wouldDeny(StageAccess, identity.ReasonOf(err), errors.Unwrap(err)))
+	} else {
 		return c.refuse(d, r, StageAccess, err)
 	}
-	if plan.when != nil {
-		facts := access.Facts{Method: r.Method, Params: match.Params(), Route: route.Name}
-		if err := plan.when.Holds(ctx, d.Principal, facts); err != nil {
-			return c.refuse(d, r, StageAccess, err)
-		}
-	}
-	pass(StageAccess, true, plan.scope)
 
 	class := &plan.class[writes(r.Method)]
-	quota, err := c.count(ctx, class, partiesOf(d.Principal, agent, r.Address), class.cost)
-	if err != nil {
-		return c.deny(d, r, StageQuota, ReasonLimiter, problem.Unavailable, err)
+	if c.policy.Limits.Mode == policy.ModeOff {
+		pass(Step{StageQuota, Off, "limits.mode is off"})
+	} else if step, denied := c.withinRate(ctx, r, d, class, partiesOf(d.Principal, agent, r.Address)); denied != nil {
+		return denied
+	} else {
+		pass(step)
 	}
-	d.Response = quota.headers(d.Response)
-	if !quota.allowed() {
-		return c.deny(d, r, StageQuota, ReasonQuota, problem.RateLimited, nil)
-	}
-	pass(StageQuota, true, class.name)
 
 	// The caller may have gone, or Envoy may have given up: an answer that
 	// comes too late must not count as a permission.
@@ -249,6 +244,38 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Stage, bool, s
 		return c.deny(d, r, StageAllow, ReasonCancelled, problem.Unavailable, err)
 	}
 	return c.allow(d, r, plan)
+}
+
+// mayUse says why p may not use the route, or nil.
+func mayUse(ctx context.Context, r *Request, p *identity.Principal, match policy.RouteMatch, plan *plan, agent string) error {
+	if err := access.Check(p, match.Route.Require.Scopes, agent); err != nil || plan.when == nil {
+		return err
+	}
+	return plan.when.Holds(ctx, p, access.Facts{Method: r.Method, Params: match.Params(), Route: match.Route.Name})
+}
+
+// withinRate counts a request. It returns the decision that refuses it, or the
+// step by which it goes on. In shadow the caller is told of no rate, as none
+// is held against it.
+func (c *Chain) withinRate(ctx context.Context, r *Request, d *Decision, class *class, p *parties) (Step, *Decision) {
+	shadow := c.policy.Limits.Mode == policy.ModeShadow
+	quota, err := c.count(ctx, class, p, class.cost)
+	switch {
+	case err != nil && shadow:
+		return d.wouldDeny(StageQuota, ReasonLimiter, err), nil
+	case err != nil:
+		return Step{}, c.deny(d, r, StageQuota, ReasonLimiter, problem.Unavailable, err)
+	}
+	if !shadow {
+		d.Response = quota.headers(d.Response)
+	}
+	switch {
+	case quota.allowed():
+		return Step{StageQuota, Pass, class.name}, nil
+	case shadow:
+		return d.wouldDeny(StageQuota, ReasonQuota, nil), nil
+	}
+	return Step{}, c.deny(d, r, StageQuota, ReasonQuota, problem.RateLimited, nil)
 }
 
 // verify turns the credential, or a session token beside the credential that

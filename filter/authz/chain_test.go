@@ -377,7 +377,7 @@ func TestExplainNamesEachStage(t *testing.T) {
 	if want := []string{"preflight", "route", "credential", "verify", "tenant", "access"}; !slices.Equal(got, want) {
 		t.Fatalf("%v", got)
 	}
-	if last := steps[len(steps)-1]; last.Passed || !strings.Contains(last.Note, "memory:write") {
+	if last := steps[len(steps)-1]; last.Verdict != Deny || !strings.Contains(last.Note, "memory:write") {
 		t.Fatalf("%+v", last)
 	}
 }

@@ -45,6 +45,7 @@ type Decision struct {
 	Route     string          // the route's name, or ""
 	Principal *identity.Principal
 	Spoofed   []string // reserved headers that the client sent
+	Shadow    []Denial // what stages that are not enforced would have refused
 
 	// When allowed.
 	Upstream []headers.Header // set on the request, replacing what was there
@@ -67,7 +68,18 @@ type Decision struct {
 
 // Step is what one stage decided, for [Chain.Explain].
 type Step struct {
-	Stage  Stage
-	Passed bool
-	Note   string // for the operator; holds no credential
+	Stage   Stage
+	Verdict Verdict
+	Note    string // for the operator; holds no credential
 }
+
+// Verdict is what a stage says of a request.
+type Verdict string
+
+// The verdicts. After all but Deny the request goes on.
+const (
+	Pass      Verdict = "pass"
+	Deny      Verdict = "deny"
+	WouldDeny Verdict = "would deny" // in shadow
+	Off       Verdict = "off"        // not looked at
+)

@@ -15,6 +15,7 @@ type Metrics struct {
 	findings  *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
 	limits    *prometheus.CounterVec
+	shadow    *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with reg.
@@ -45,12 +46,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "memgate_ratelimit_service_total",
 			Help: "Answers of the rate-limit service to other Envoy filters, by class and result.",
 		}, []string{"class", "result"}),
+		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_shadow_denials_total",
+			Help: "Refusals that did not happen because the policy has the stage in shadow, by stage, reason and route.",
+		}, []string{"stage", "reason", "route"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memgate_content_refusals_total",
 			Help: "Requests and responses that the content filter refused, by problem.",
 		}, []string{"problem"}),
 	}
-	reg.MustRegister(m.limits, m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
+	reg.MustRegister(m.limits, m.shadow, m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
 	return m
 }
 
@@ -61,6 +66,9 @@ func (m *Metrics) decided(d *Decision, took time.Duration) {
 	}
 	m.decisions.WithLabelValues(outcome, string(d.Stage), string(d.Reason), d.Route).Inc()
 	m.duration.WithLabelValues(outcome).Observe(took.Seconds())
+	for i := range d.Shadow {
+		m.shadow.WithLabelValues(string(d.Shadow[i].Stage), string(d.Shadow[i].Reason), d.Route).Inc()
+	}
 	if len(d.Spoofed) > 0 {
 		m.spoofed.Inc()
 	}

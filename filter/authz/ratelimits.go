@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/memgate/memgate/filter/headers"
+	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/tenant"
 )
@@ -60,6 +61,10 @@ func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRe
 		return nil, err
 	}
 	out := &rlsv3.RateLimitResponse{OverallCode: rlsv3.RateLimitResponse_OK}
+	if mode := c.policy.Limits.Mode; mode == policy.ModeShadow || mode == policy.ModeOff {
+		l.unenforced(ctx, c, list, out)
+		return out, nil
+	}
 	var shown *quota
 	for i := range list {
 		a := &list[i]
@@ -82,6 +87,25 @@ func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRe
 		out.ResponseHeadersToAdd = append(out.ResponseHeadersToAdd, headerOf(h))
 	}
 	return out, nil
+}
+
+// unenforced lets a request pass, with nothing that tells of a rate. In shadow
+// it counts what would have been refused.
+func (l *RateLimits) unenforced(ctx context.Context, c *Chain, list []asked, out *rlsv3.RateLimitResponse) {
+	for i := range list {
+		a := &list[i]
+		if c.policy.Limits.Mode == policy.ModeShadow {
+			q, err := c.count(ctx, a.class, &a.parties, a.cost)
+			switch {
+			case err != nil:
+				l.service.metrics.shadow.WithLabelValues(string(StageQuota), string(ReasonLimiter), "").Inc()
+			case !q.allowed():
+				l.service.metrics.shadow.WithLabelValues(string(StageQuota), string(ReasonQuota), "").Inc()
+			}
+		}
+		out.Statuses = append(out.Statuses, &rlsv3.RateLimitResponse_DescriptorStatus{Code: rlsv3.RateLimitResponse_OK})
+		l.service.metrics.limits.WithLabelValues(a.class.name, "ok").Inc()
+	}
 }
 
 func headerOf(h headers.Header) *corev3.HeaderValue {

@@ -55,7 +55,7 @@ func (d *Decision) denied(requestID string) *authv3.CheckResponse {
 }
 
 // maxMetadata is how many members [Decision.metadata] has at most.
-const maxMetadata = 12
+const maxMetadata = 13
 
 // metadata is what the Wasm filter and the access log learn of the decision.
 func (d *Decision) metadata(requestID string) *structpb.Struct {
@@ -86,6 +86,7 @@ func (d *Decision) metadata(requestID string) *structpb.Struct {
 	set("spoofed", strings.Join(d.Spoofed[:min(len(d.Spoofed), audit.MaxList)], ","))
 	set("stage", string(d.Stage))
 	set("reason", string(d.Reason))
+	set("shadow", d.shadow())
 	if d.Allowed {
 		set("decision", audit.Allow)
 		set("content", d.Content)

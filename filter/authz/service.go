@@ -85,6 +85,9 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		d = &Decision{Stage: StageRoute, Reason: "no_policy", Status: problem.Unavailable.Status, Problem: problem.Unavailable, Spoofed: r.Reserved}
 	}
 	s.metrics.decided(d, s.now().Sub(start))
+	for i := range d.Shadow {
+		s.logShadow(ctx, r, d, &d.Shadow[i])
+	}
 	if d.Err != nil {
 		// A caller can cause any number of 4xx: their reasons are counted and
 		// audited, and logged only on request. A 5xx is ours to mend.
@@ -98,4 +101,19 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 			slog.String("error", d.Err.Error()))
 	}
 	return d.toCheck(r.ID), nil
+}
+
+// logShadow logs what would have been refused, as a refusal is logged: a fault
+// of ours always, else on request.
+func (s *Service) logShadow(ctx context.Context, r *Request, d *Decision, would *Denial) {
+	level := slog.LevelDebug
+	if would.Reason == ReasonLimiter {
+		level = slog.LevelWarn
+	}
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	s.log.LogAttrs(ctx, level, "would be denied, but for shadow",
+		slog.String("request_id", r.ID), slog.String("route", d.Route),
+		slog.String("stage", string(would.Stage)), slog.String("reason", noteOf(would.Reason, would.Err)))
 }

@@ -9,8 +9,8 @@ func laterKey(key, path string) (rule, message string) {
 	switch word := fold(key); {
 	case strings.HasPrefix(word, "failure"), strings.HasPrefix(word, "failopen"), word == "onerror", word == "onfailure", word == "statusonerror":
 		return "fail-open", `there is no key "` + failKey(key) + `"` + in(path) + ": memgate has no fail-open; when a part of it fails the request is refused, so remove the key"
-	case word == "mode":
-		return "later", `"mode" is not in this version: every stage enforces, and there is no shadow or off; remove the key`
+	case word == "mode" && path != "access" && path != "limits":
+		return "later", `"mode"` + in(path) + " is not in this version: it exists for access and limits (access.mode, limits.mode: enforce, shadow or off), and everything else always enforces; remove the key"
 	case strings.HasPrefix(word, "poison"):
 		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
 	case word == "reveal":

@@ -7,6 +7,7 @@ import (
 
 // Limits are rates per tenant and beside it.
 type Limits struct {
+	Mode         string          `yaml:"mode" doc:"enforce refuses a request above a rate; shadow counts all the same, lets it pass and audits that it would be refused, without RateLimit headers; off does not count; before_auth is always enforced" enum:"enforce,shadow,off" default:"enforce"`
 	Store        string          `yaml:"store" doc:"where counters live: in each instance by itself, or in a Redis that instances share" enum:"memory,redis" default:"memory"`
 	Redis        *Redis          `yaml:"redis" doc:"the Redis of store: redis"`
 	MaxKeys      int             `yaml:"max_keys" doc:"counters that one instance holds at once" default:"100000" min:"1"`

@@ -24,6 +24,7 @@ func (p *Policy) Lint() []Finding {
 	l.senders()
 	l.identity()
 	l.limits()
+	l.modes()
 	l.pii()
 	for i := range p.Routes {
 		if !p.Routes[i].Own || l.inFile(routePath(i)) {

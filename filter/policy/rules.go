@@ -69,6 +69,8 @@ func Rules() []Rule {
 		{"class", Error, "an unknown rate class, or one whose name cannot be"},
 		{"limit-zero", Error, "a limit of zero"},
 		{"redis", Error, "limits.store and limits.redis do not fit, or a prefix that cannot be"},
+		{"mode-shadow", Warning, "scopes and conditions, or rate limits, are only counted and audited"},
+		{"mode-off", Warning, "scopes and conditions, or rate limits, are not looked at"},
 		{"weight", Error, "a request of the route counts as more than may come at once"},
 		{"pii-key", Error, "the action hash without a key"},
 		{"pii-allow", Warning, "secrets, or everything without a rule, are let through"},

@@ -90,6 +90,16 @@ var rows = []struct {
 	{name: "merge key", change: map[string]string{"cors": "{ <<: { max_age: 1s } }"}, finding: "error unknown-key cors.<<"},
 	{name: "mode", change: map[string]string{"mode": "shadow"}, finding: "error later mode"},
 	{name: "mode of a section", change: map[string]string{"cors": "{ mode: shadow }"}, finding: "error later cors.mode"},
+	{name: "mode of Redis", change: map[string]string{"limits": "{ store: redis, redis: { url: env:R, mode: off } }"}, finding: "error later limits.redis.mode"},
+	{name: "mode of identity", change: map[string]string{"identity": "{ mode: shadow, api_keys: { file: file:k } }"}, finding: "error later identity.mode"},
+	{name: "mode in capitals", change: map[string]string{"access": "{ Mode: shadow }"}, finding: "error unknown-key access.Mode"},
+	{name: "access in no mode", change: map[string]string{"access": "{ mode: audit }"}, finding: "error enum access.mode"},
+	{name: "limits in no mode", change: map[string]string{"limits": "{ mode: false }"}, finding: "error type limits.mode"},
+	{name: "access enforced", change: map[string]string{"access": "{ mode: enforce }", "limits": "{ mode: enforce }"}},
+	{name: "access in shadow", change: map[string]string{"access": "{ mode: shadow }"}, finding: "warning mode-shadow access.mode"},
+	{name: "access off", change: map[string]string{"access": "{ mode: off }"}, finding: "warning mode-off access.mode"},
+	{name: "limits in shadow", change: map[string]string{"limits": "{ mode: shadow }"}, finding: "warning mode-shadow limits.mode"},
+	{name: "limits off", change: map[string]string{"limits": "{ mode: off }"}, finding: "warning mode-off limits.mode"},
 	{name: "poison", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { poison: quarantine } }"), finding: "error later routes[0].content.poison"},
 	{name: "redis as a word", change: map[string]string{"limits": "{ redis: env:REDIS_URL }"}, finding: "error type limits.redis"},
 	{name: "redis without an address", change: map[string]string{"limits": "{ store: redis }"}, finding: "error redis limits.store"},
@@ -399,5 +409,18 @@ func TestLoadReportsFile(t *testing.T) {
 	}
 	if len(p.Digest()) != 64 {
 		t.Errorf("Digest = %q", p.Digest())
+	}
+}
+
+// A file without modes enforces, and where there is none it is said where there
+// is.
+func TestModes(t *testing.T) {
+	p, _, err := Parse([]byte(write(nil)), "memgate.yaml", "")
+	if err != nil || p.Access.Mode != ModeEnforce || p.Limits.Mode != ModeEnforce {
+		t.Errorf("%v: %+v %+v", err, p.Access, p.Limits)
+	}
+	_, _, err = Parse([]byte(write(map[string]string{"pii": "{ mode: shadow }"})), "memgate.yaml", "")
+	if err == nil || !strings.Contains(err.Error(), "in pii") || !strings.Contains(err.Error(), "access.mode") || !strings.Contains(err.Error(), "limits.mode") {
+		t.Errorf("%v", err)
 	}
 }

@@ -25,6 +25,7 @@ func explainCommand() *cobra.Command {
 		Long: "Show what each stage would decide on a request, and why, by the policy file and the keys\n" +
 			"it names. Issuers' keys are fetched as the service does. What only the running service\n" +
 			"knows is not consulted: how much of a rate is used up, and which sessions live.\n" +
+			"\"would deny\" is a stage in shadow: the request goes on.\n" +
 			"Exit code 0 when the request would be let through, else 1.",
 		Example: "  memgate explain --method POST --path /api/v2/agents/helper/remember \\\n" +
 			"    --header \"Authorization: Bearer $MEMGATE_TOKEN\"",
@@ -63,11 +64,7 @@ func explainCommand() *cobra.Command {
 func printExplanation(cmd *cobra.Command, d *authz.Decision, steps []authz.Step) error {
 	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, step := range steps {
-		verdict := "deny"
-		if step.Passed {
-			verdict = "pass"
-		}
-		fmt.Fprintf(out, "%s\t%s\t%s\n", step.Stage, verdict, step.Note)
+		fmt.Fprintf(out, "%s\t%s\t%s\n", step.Stage, step.Verdict, step.Note)
 	}
 	switch {
 	case d.Allowed:
