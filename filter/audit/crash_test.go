@@ -26,7 +26,7 @@ const (
 func TestStorm(t *testing.T) {
 	path := os.Getenv(stormLog)
 	if path == "" {
-		t.Skip("only in a process of its own")
+		return // it is no test of its own
 	}
 	key, err := LoadKey(os.Getenv(stormKey))
 	must(t, err)
