@@ -120,57 +120,33 @@ var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-tok
 
 // Add takes one header into account. Names compare without regard to case.
 func (r *Request) Add(name, value string) {
-	switch len(name) {
-	case len("dpop"):
-		if strings.EqualFold(name, "dpop") {
-			r.Proof = append(r.Proof, value)
-			return
-		}
-	case len("origin"):
-		if strings.EqualFold(name, "origin") {
-			r.Origin = join(r.Origin, value)
-			return
-		}
-	case len("x-api-key"):
-		if strings.EqualFold(name, "x-api-key") {
-			r.APIKey = append(r.APIKey, value)
-			return
-		}
-	case len(HeaderRequestID):
-		if strings.EqualFold(name, HeaderRequestID) {
-			r.ID = value
-			return
-		}
-	case len("authorization"):
-		if strings.EqualFold(name, "authorization") {
-			r.Authorization = append(r.Authorization, value)
-			return
-		}
-	case len("x-session-token"):
-		if strings.EqualFold(name, "x-session-token") {
-			r.Session = append(r.Session, value)
-			return
-		}
-	case len("access-control-request-method"):
-		if strings.EqualFold(name, "access-control-request-method") {
-			r.RequestMethod = join(r.RequestMethod, value)
-			return
-		}
-	case len("access-control-request-headers"):
-		if strings.EqualFold(name, "access-control-request-headers") {
-			r.RequestHeaders = join(r.RequestHeaders, value)
-			return
-		}
-	case len("access-control-request-private-network"):
-		if strings.EqualFold(name, "access-control-request-private-network") {
-			r.PrivateNetwork = join(r.PrivateNetwork, value)
-			return
-		}
-	}
-	if isReserved(name) {
+	switch {
+	case named(name, "dpop"):
+		r.Proof = append(r.Proof, value)
+	case named(name, "origin"):
+		r.Origin = join(r.Origin, value)
+	case named(name, "x-api-key"):
+		r.APIKey = append(r.APIKey, value)
+	case named(name, HeaderRequestID):
+		r.ID = value
+	case named(name, "authorization"):
+		r.Authorization = append(r.Authorization, value)
+	case named(name, "x-session-token"):
+		r.Session = append(r.Session, value)
+	case named(name, "access-control-request-method"):
+		r.RequestMethod = join(r.RequestMethod, value)
+	case named(name, "access-control-request-headers"):
+		r.RequestHeaders = join(r.RequestHeaders, value)
+	case named(name, "access-control-request-private-network"):
+		r.PrivateNetwork = join(r.PrivateNetwork, value)
+	case isReserved(name):
 		r.reserve(strings.ToLower(name))
 	}
 }
+
+// named compares a header's name with one in lower case. Of equal length, so
+// that no letter beyond ASCII folds into one.
+func named(name, want string) bool { return len(name) == len(want) && strings.EqualFold(name, want) }
 
 // manyReserved is from how many names on a map finds those that are there.
 const manyReserved = 16
