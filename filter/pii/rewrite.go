@@ -43,6 +43,10 @@ type Config struct {
 	// which are left as they are, with all that is in them. They apply to JSON
 	// and NDJSON.
 	Identifiers []string
+	// Named are groups of paths, as [FieldLimit] has them, of members that name
+	// what [Rewriter.Expect] says of their group; at most [MaxNamed]. They apply
+	// to JSON, to each line of NDJSON, and to forms.
+	Named [][]string
 	// Lenient lets JSON that is malformed or too deep go on as text, which is
 	// still searched. It is for responses: a refusal would not reach whom it
 	// could teach.
@@ -77,8 +81,9 @@ type Rewriter struct {
 	counts [NumEntities]uint32
 
 	lex   jsonstream.Lexer
-	limit *limiter // nil without limits
-	spare *sparer  // nil without identifiers
+	limit *limiter  // nil without limits
+	spare *sparer   // nil without identifiers
+	named *comparer // nil without members to compare
 
 	win      window // decoded text that is being searched
 	scanner  Scanner
@@ -115,6 +120,9 @@ func NewRewriter(cfg Config) *Rewriter {
 	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form) {
 		r.limit = newLimiter(cfg.Fields)
 	}
+	if cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form {
+		r.named = newComparer(cfg.Named)
+	}
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
 		r.spare = newSparer(cfg.Identifiers)
 	}
@@ -150,6 +158,21 @@ func (r *Rewriter) Reset() {
 		if r.mode == modeForm {
 			r.limit.formName()
 		}
+	}
+	if r.named != nil {
+		r.named.want = [MaxNamed]string{}
+		r.named.reset()
+		if r.mode == modeForm {
+			r.named.pair()
+		}
+	}
+}
+
+// Expect says what the members of a group of [Config.Named] must name in this body,
+// "" for anything. It is called before the first Write, and holds until Reset.
+func (r *Rewriter) Expect(group int, value string) {
+	if r.named != nil {
+		r.named.want[group] = value
 	}
 }
 
@@ -214,6 +237,9 @@ func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 	}
 	if r.limit != nil {
 		r.limit.reset()
+	}
+	if r.named != nil {
+		r.named.reset()
 	}
 	return dst
 }

@@ -16,14 +16,20 @@ func (r *Rewriter) readForm(dst, text []byte, offset int) ([]byte, int) {
 		n := 1
 		switch c := text[i]; {
 		case c == '&':
-			dst = r.formEnd(dst)
+			dst = r.formPairEnd(dst)
 			r.form.value = false
 			r.clearContext()
 			if r.limit != nil {
 				r.limit.formName()
 			}
+			if r.named != nil {
+				r.named.pair()
+			}
 		case c == '=' && !r.form.value:
 			dst = r.formEnd(dst)
+			if r.named != nil {
+				r.named.at.Name(nil, true)
+			}
 			r.form.value = true
 		case c == '+':
 			decoded := [1]byte{' '}
@@ -57,7 +63,20 @@ func (r *Rewriter) closeForm(dst []byte) []byte {
 		r.npend = 0
 	}
 	if r.err == nil {
-		dst = r.formEnd(dst)
+		dst = r.formPairEnd(dst)
+	}
+	return dst
+}
+
+// formPairEnd ends a pair of a name and a value.
+func (r *Rewriter) formPairEnd(dst []byte) []byte {
+	value := r.form.value
+	dst = r.formEnd(dst)
+	if r.named != nil && r.err == nil {
+		if !value {
+			r.named.at.Name(nil, true)
+		}
+		r.err = r.named.pairEnd()
 	}
 	return dst
 }
@@ -73,6 +92,12 @@ func (r *Rewriter) formPart(dst, text []byte, offset, n int) []byte {
 		var fits int
 		fits, err = r.limit.formPart(text, r.form.value, first, offset, n)
 		if err != nil {
+			text = text[:fits]
+		}
+	}
+	if r.named != nil && err == nil {
+		var fits int
+		if fits, err = r.named.formPart(text, r.form.value); err != nil {
 			text = text[:fits]
 		}
 	}
@@ -119,7 +144,7 @@ func unpercent(b []byte) (byte, int) {
 		}
 		switch d := b[i]; {
 		case d-'0' < 10:
-			c = c<<4 | d - '0'
+			c = c<<4 | (d - '0')
 		case d|0x20-'a' < 6:
 			c = c<<4 | (d | 0x20 - 'a' + 10)
 		default:

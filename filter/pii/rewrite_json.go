@@ -35,6 +35,11 @@ func (r *Rewriter) json(dst []byte) []byte {
 				return r.exceeded(dst, k, n, err)
 			}
 		}
+		if r.named != nil {
+			if n, err := r.named.event(k, &r.lex); err != nil {
+				return r.exceeded(dst, k, n, err)
+			}
+		}
 		switch k {
 		case jsonstream.More:
 			if r.inText {
@@ -76,6 +81,12 @@ func (r *Rewriter) closeJSON(dst []byte) []byte {
 		k := r.lex.Finish()
 		if r.limit != nil {
 			if _, err := r.limit.event(k, &r.lex); err != nil {
+				r.err = err
+				return dst
+			}
+		}
+		if r.named != nil {
+			if _, err := r.named.event(k, &r.lex); err != nil {
 				r.err = err
 				return dst
 			}
