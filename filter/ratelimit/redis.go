@@ -6,12 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/memgate/memgate/filter/redisconn"
 )
 
 // Shared is a [Limiter] whose counts are in Redis, so that several instances
@@ -31,7 +31,7 @@ import (
 // one burst more, and so can a restart of a Redis that keeps nothing.
 type Shared struct {
 	config SharedConfig
-	client client
+	client redis.UniversalClient
 	script *redis.Script
 	local  *Memory
 
@@ -43,13 +43,6 @@ type Shared struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-}
-
-// client is a Redis, or a cluster of them.
-type client interface {
-	redis.Scripter
-	SetNX(ctx context.Context, key string, value any, expiration time.Duration) *redis.BoolCmd
-	Close() error
 }
 
 // SharedConfig configures a [Shared].
@@ -82,12 +75,7 @@ const (
 	// connection may take longer than a request may wait.
 	probeEvery   = 100 * time.Millisecond
 	probeTimeout = time.Second
-	idleConns    = 4
 )
-
-// ErrURL is returned for a URL that is not that of a Redis. It does not tell
-// more, as the URL can hold a password.
-var ErrURL = errors.New("ratelimit: not the URL of a Redis; write it as redis://[user:password@]host:port, or rediss:// for TLS")
 
 // gcra counts one request in the buckets of KEYS. Of each bucket it gets, in
 // microseconds, the interval, the span of a burst and the cost; see cells. It
@@ -114,42 +102,17 @@ return answer
 `
 
 // NewShared returns a limiter that does not know yet whether Redis answers, and
-// finds out in the background. [Shared.Close] ends it. The error is [ErrURL].
+// finds out in the background. [Shared.Close] ends it. The error is [redisconn.ErrURL].
 func NewShared(c SharedConfig) (*Shared, error) {
 	c.Instances, c.Timeout = min(max(c.Instances, 1), 1000), max(c.Timeout, time.Millisecond)
 	s := &Shared{config: c, script: redis.NewScript(gcra), local: NewMemory(c.Now, c.MaxKeys)}
 	var err error
-	if s.client, err = connect(&c); err != nil {
+	if s.client, err = redisconn.Open(c.URL, c.Cluster); err != nil {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.recover()
 	return s, nil
-}
-
-// connect reads the URL. The time limits and retries in it have no say: a
-// request asks once, and waits as long as its context says. The clients connect
-// when they are first used.
-func connect(c *SharedConfig) (client, error) {
-	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if c.Cluster {
-		o, err := redis.ParseClusterURL(c.URL)
-		if err != nil || o.TLSConfig != nil && o.TLSConfig.InsecureSkipVerify {
-			return nil, ErrURL
-		}
-		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = probeTimeout, probeTimeout, probeTimeout
-		o.MinIdleConns, o.DisableIdentity, o.MaintNotificationsConfig = idleConns, true, quiet
-		return redis.NewClusterClient(o), nil
-	}
-	o, err := redis.ParseURL(c.URL)
-	if err != nil || o.TLSConfig != nil && o.TLSConfig.InsecureSkipVerify {
-		return nil, ErrURL
-	}
-	o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = probeTimeout, probeTimeout, probeTimeout
-	o.MinIdleConns, o.DisableIdentity, o.MaintNotificationsConfig = idleConns, true, quiet
-	return redis.NewClient(o), nil
 }
 
 // Close ends the limiter's connections and its work in the background. It is for
@@ -317,17 +280,4 @@ func (s *Shared) changed(err error) {
 	if s.config.Changed != nil && s.ctx.Err() == nil {
 		s.config.Changed(err)
 	}
-}
-
-// Secure reports whether the URL of a Redis is one with TLS, or of a socket or a
-// loopback address of this machine.
-func Secure(url string) bool {
-	scheme, rest, _ := strings.Cut(url, "://")
-	if scheme == "rediss" || scheme == "unix" {
-		return true
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = rest[i+1:]
-	}
-	return strings.HasPrefix(rest, "127.") || strings.HasPrefix(rest, "localhost") || strings.HasPrefix(rest, "[::1]")
 }

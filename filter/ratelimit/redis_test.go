@@ -399,27 +399,6 @@ func TestManyKeys(t *testing.T) {
 	}
 }
 
-func TestURLsThatAreNone(t *testing.T) {
-	for _, url := range []string{"", "127.0.0.1:6379", "http://127.0.0.1", "redis://:secret@h:port", "rediss://h?skip_verify=true", "redis://:secret@%zz"} {
-		for _, cluster := range []bool{false, true} {
-			s, err := ratelimit.NewShared(ratelimit.SharedConfig{URL: url, Cluster: cluster, Now: time.Now})
-			if !errors.Is(err, ratelimit.ErrURL) || strings.Contains(err.Error(), "secret") {
-				t.Errorf("%q: %v", url, err)
-			}
-			if err == nil {
-				_ = s.Close()
-			}
-		}
-	}
-	for url, want := range map[string]bool{
-		"rediss://example.com": true, "redis://example.com": false, "redis://u:p@127.0.0.1:1": true, "redis://localhost": true, "redis://127.0.0.1@example.com": false,
-	} {
-		if got := ratelimit.Secure(url); got != want {
-			t.Errorf("%s: %v", url, got)
-		}
-	}
-}
-
 // go test -run='^$' -bench=Take -cpu=1,16 -count=6 ./filter/ratelimit | benchstat -
 func BenchmarkTake(b *testing.B) {
 	three := []ratelimit.Bucket{bucket("class", 1_000_000), bucket("principal", 1_000_000), bucket("address", 1_000_000)}

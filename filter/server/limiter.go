@@ -36,15 +36,15 @@ func (s *Server) limiter(ctx context.Context, p *policy.Policy, old *build) (*li
 		return &limits{limiter: m, memory: m}, nil
 	}
 	r := p.Limits.Redis
-	url, err := p.Resolve(r.URL)
+	url, err := redisURL(p, r.URL, "limits.redis.url")
 	if err != nil {
-		return nil, fmt.Errorf("limits.redis.url: %w", err)
+		return nil, err
 	}
-	if old != nil && old.limits.shared != nil && old.limits.url == string(url) && reflect.DeepEqual(old.policy.Limits.Redis, r) {
+	if old != nil && old.limits.shared != nil && old.limits.url == url && reflect.DeepEqual(old.policy.Limits.Redis, r) {
 		return old.limits, nil
 	}
 	l, err := ratelimit.NewShared(ratelimit.SharedConfig{
-		URL: string(url), Cluster: r.Cluster, Prefix: r.Prefix, Timeout: time.Duration(r.Timeout),
+		URL: url, Cluster: r.Cluster, Prefix: r.Prefix, Timeout: time.Duration(r.Timeout),
 		Instances: r.Instances, MaxKeys: p.Limits.MaxKeys, Now: s.options.Now,
 		Changed: func(err error) {
 			if err != nil {
@@ -57,13 +57,11 @@ func (s *Server) limiter(ctx context.Context, p *policy.Policy, old *build) (*li
 	if err != nil {
 		return nil, fmt.Errorf("limits.redis.url: %s: %w", r.URL, err)
 	}
-	if !ratelimit.Secure(string(url)) {
-		s.log.Warn("the connection to Redis is not encrypted; use rediss://", "key", "limits.redis.url")
-	}
+	s.warnPlain(url, "limits.redis.url")
 	if await(ctx, redisWithin, func() bool { return l.Stats().Up }); !l.Stats().Up {
 		s.log.Warn("Redis was not reached yet, this instance limits by itself until it is")
 	}
-	return &limits{limiter: l, shared: l, url: string(url)}, nil
+	return &limits{limiter: l, shared: l, url: url}, nil
 }
 
 // dropUnless ends l unless b counts with it.
