@@ -52,6 +52,8 @@ type stream struct {
 	refused           bool
 	found             inspect.Findings
 	reported          uint64 // findings that the access log knows of
+	shadow            inspect.Shadow
+	shadowed          int // entries of it that the access log knows of
 }
 
 // side is one direction's body on its way.
@@ -96,6 +98,12 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 			if s.refused || !s.take(s.request.size, s.request.done) {
 				return
 			}
+		} else if s.request.size > 0 && !s.request.done {
+			// What waits goes on with the next piece of the body, in front of
+			// it. Resumed now, Envoy would send it behind those that follow.
+			return
+		} else if s.request.plan == inspect.Watch {
+			s.watch(&s.request, s.request.size, s.request.done, proxywasm.GetHttpRequestBody)
 		}
 		if err := proxywasm.ResumeHttpRequest(); err != nil {
 			s.refuse(&problem.Unavailable)
@@ -128,17 +136,17 @@ func (s *stream) readDecision() (digest string, ok bool) {
 // begin makes the plan for a request whose rules are known.
 func (s *stream) begin() types.Action {
 	plan, refusal := s.rules.Request(&s.request.body, s.header, s.request.done && s.request.size == 0, s.hashKey)
-	if refusal != nil {
+	s.request.plan = plan
+	if refusal != nil && !s.tolerates(&s.request, refusal) {
 		return s.refuse(refusal)
 	}
-	s.request.plan = plan
 	var room [8]string
 	for _, name := range s.rules.RequestDrop(room[:0], s.header) {
 		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
 			return s.refuse(&problem.Unavailable)
 		}
 	}
-	if plan == inspect.Hold {
+	if s.request.plan == inspect.Hold {
 		return types.ActionPause
 	}
 	s.header = nil
@@ -157,6 +165,10 @@ func (s *stream) OnHttpRequestBody(size int, end bool) types.Action {
 		return types.ActionPause
 	case s.request.plan == inspect.Pass:
 		return types.ActionContinue
+	case s.request.plan == inspect.Watch:
+		s.request.size = 0
+		s.watch(&s.request, size, end, proxywasm.GetHttpRequestBody)
+		return types.ActionContinue
 	}
 	if s.take(size, end) {
 		return types.ActionContinue
@@ -170,6 +182,10 @@ func (s *stream) OnHttpRequestTrailers(int) types.Action {
 	s.request.done = true
 	if s.refused {
 		return types.ActionPause
+	}
+	if s.request.plan == inspect.Watch {
+		s.watch(&s.request, s.request.size, true, proxywasm.GetHttpRequestBody) // what still waits
+		return types.ActionContinue
 	}
 	list, err := proxywasm.GetHttpRequestTrailers()
 	if err != nil {
@@ -266,9 +282,11 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 	rewritten := false
 	if details, err := proxywasm.GetProperty(codeDetails); err == nil && string(details) == viaUpstream {
 		var refusal inspect.Refusal
-		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, s.hashKey); refusal != nil {
+		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, s.hashKey); refusal != nil && !s.tolerates(r, refusal) {
 			return s.refuse(refusal)
 		}
+		s.rules.NoteHeaders(&s.shadow, header)
+		s.reportShadow()
 		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.method == "HEAD" && s.rules.RewritesResponses()
 	}
 	edited := s.rules.ResponseHeader(make([][2]string, 0, len(header)+16), header, s.origin, rewritten)
@@ -285,6 +303,10 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 func (s *stream) OnHttpResponseBody(size int, end bool) types.Action {
 	r := &s.response
 	if s.refused || r.plan == inspect.Pass {
+		return types.ActionContinue
+	}
+	if r.plan == inspect.Watch {
+		s.watch(r, size, end, proxywasm.GetHttpResponseBody)
 		return types.ActionContinue
 	}
 	var piece []byte
@@ -345,6 +367,10 @@ func (s *stream) OnHttpResponseTrailers(int) types.Action {
 	if s.refused || r.plan == inspect.Pass || r.done {
 		return types.ActionContinue
 	}
+	if r.plan == inspect.Watch {
+		s.watch(r, 0, true, proxywasm.GetHttpResponseBody)
+		return types.ActionContinue
+	}
 	r.done = true
 	list, err := proxywasm.GetHttpResponseTrailers()
 	if err != nil {
@@ -379,6 +405,10 @@ func (s *stream) report(of *side) {
 	}
 	of.counted = true
 	s.found.Add(&of.body)
+	if s.rules != nil {
+		s.rules.Note(&s.shadow, &of.body)
+		s.reportShadow()
+	}
 	total := s.found.Total()
 	if total == s.reported {
 		return

@@ -26,6 +26,7 @@ func accessLog() ([]*accesslogv3.AccessLog, error) {
 			FilterStateObjectsToLog: []string{
 				"wasm.memgate.findings",
 				"wasm.memgate.refusal",
+				"wasm.memgate.shadow",
 			},
 		},
 	})

@@ -24,6 +24,7 @@ import (
 const (
 	FindingsKey = "wasm.memgate.findings" // EMAIL_ADDRESS=2,CREDIT_CARD=1
 	RefusalKey  = "wasm.memgate.refusal"  // a problem's slug
+	ShadowKey   = "wasm.memgate.shadow"   // stage:reason, by commas
 )
 
 // AccessLog receives Envoy's access log and writes one audit event a request.
@@ -52,6 +53,11 @@ func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessL
 		}
 		for _, entry := range msg.GetHttpLogs().GetLogEntry() {
 			event := eventOf(entry)
+			would := filterShadow(state(entry.GetCommonProperties(), ShadowKey))
+			for _, d := range would {
+				event.Shadow = append(event.Shadow, d.entry())
+				a.metrics.shadow.WithLabelValues(string(d.Stage), string(d.Reason), event.Route).Inc()
+			}
 			a.count(&event)
 			if err := a.write(&event); err != nil {
 				a.log.Error("audit event not written", "error", err, "request_id", event.RequestID)

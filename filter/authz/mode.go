@@ -20,6 +20,9 @@ func (d *Decision) wouldDeny(stage Stage, reason identity.Reason, err error) Ste
 	return Step{Stage: stage, Verdict: WouldDeny, Note: noteOf(reason, err)}
 }
 
+// entry is a denial as the audit log has it.
+func (d *Denial) entry() string { return string(d.Stage) + ":" + string(d.Reason) }
+
 // shadow is d.Shadow as the access log gets it: stage:reason, by commas.
 func (d *Decision) shadow() string {
 	if len(d.Shadow) == 0 {
@@ -30,9 +33,7 @@ func (d *Decision) shadow() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(string(d.Shadow[i].Stage))
-		b.WriteByte(':')
-		b.WriteString(string(d.Shadow[i].Reason))
+		b.WriteString(d.Shadow[i].entry())
 	}
 	return b.String()
 }

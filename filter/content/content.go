@@ -21,6 +21,7 @@ import (
 
 // Policy is the content policy of one route.
 type Policy struct {
+	Modes    Modes
 	Request  Body
 	Response Body
 	CORS     cors.Policy
@@ -129,6 +130,9 @@ func (p *Policy) Validate() error {
 }
 
 func (p *Policy) validate() error {
+	if err := p.Modes.validate(); err != nil {
+		return err
+	}
 	if err := p.Request.validate("request"); err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func TestRoundTrip(t *testing.T) {
 // understand each other, or refuse each other by the version.
 func TestGolden(t *testing.T) {
 	got := example(t).AppendBinary(nil)
-	file := filepath.Join("testdata", "policy.v1.golden")
+	file := filepath.Join("testdata", "policy.v2.golden")
 	if *update {
 		if err := os.WriteFile(file, []byte(strconv.Quote(string(got))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func TestEncodingIsCanonical(t *testing.T) {
 
 // wire builds encodings by hand, so that faults can be put in anywhere.
 func wire(parts ...any) []byte {
-	b := append([]byte(magic), version)
+	b := append([]byte(magic), version, 0) // all modes enforce
 	for _, part := range parts {
 		switch v := part.(type) {
 		case int:
@@ -143,6 +143,10 @@ func TestParseRefuses(t *testing.T) {
 	good := example(t).AppendBinary(nil)
 	next := bytes.Clone(good)
 	next[len(magic)]++
+	modes := func(n uint64) []byte {
+		b := appendNumber(append([]byte(magic), version), n)
+		return append(b, good[len(magic)+2:]...)
+	}
 	tests := []struct {
 		name string
 		b    []byte
@@ -153,6 +157,9 @@ func TestParseRefuses(t *testing.T) {
 		{"other magic", append([]byte("MGCP"), good[4:]...), UnknownVersion},
 		{"next version", next, UnknownVersion},
 		{"too large", append(bytes.Clone(good), make([]byte, MaxWire)...), TooLarge},
+		{"a mode that is none", modes(0b11), Invalid},
+		{"more than the modes", modes(0x100), Malformed},
+		{"entities of bodies that are not checked", modes(0b0001), Invalid},
 		{"a byte left over", append(bytes.Clone(good), 0), Malformed},
 		{"number not shortest", request([]byte{0x80, 0}, 0, 0, 0, 0), Malformed},
 		{"number too long", request(bytes.Repeat([]byte{0x80}, 11), 0, 0, 0, 0), Malformed},

@@ -10,11 +10,12 @@ import (
 	"github.com/memgate/memgate/filter/pii"
 )
 
-// The encoded form, version 1. A number is an unsigned LEB128 varint in its
+// The encoded form, version 2. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
-//	policy  = magic version request:body response:body cors headers
+//	policy  = magic version modes request:body response:body cors headers
+//	modes   = two bits for each stage: content, pii, cors, headers
 //	body    = max_bytes+1 max_depth types fields identifiers actions
 //	fields  = list of (path max), identifiers = list of path, both in strict
 //	          order of path
@@ -28,7 +29,7 @@ import (
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 1
+	version = 2
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -41,6 +42,7 @@ const (
 func (p *Policy) AppendBinary(dst []byte) []byte {
 	dst = append(dst, magic...)
 	dst = append(dst, version)
+	dst = appendNumber(dst, p.Modes.number())
 	dst = p.Request.append(dst)
 	dst = p.Response.append(dst)
 
@@ -130,6 +132,7 @@ func Parse(b []byte) (*Policy, error) {
 	}
 	r := reader{rest: b[head:]}
 	p := new(Policy)
+	p.Modes = modesOf(r.number(modesMost))
 	r.body(&p.Request)
 	r.body(&p.Response)
 	r.cors(&p.CORS)

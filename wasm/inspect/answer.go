@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/problem"
@@ -23,7 +24,7 @@ func (r *Rules) Answer(p Refusal, origin, requestID string) ([][2]string, []byte
 func (r *Rules) ResponseHeader(dst [][2]string, h Header, origin string, rewritten bool) [][2]string {
 	for i := range h {
 		name := h[i][0]
-		if r.replaced(name) || cors.ResponseHeader(name) || rewritten && describesBody(name) {
+		if r.replaced(name) || r.policy.Modes.CORS == content.Enforce && cors.ResponseHeader(name) || rewritten && describesBody(name) {
 			continue
 		}
 		dst = append(dst, h[i])
@@ -32,8 +33,13 @@ func (r *Rules) ResponseHeader(dst [][2]string, h Header, origin string, rewritt
 }
 
 func (r *Rules) decorate(dst [][2]string, origin string) [][2]string {
-	for _, h := range r.policy.Headers.Set {
-		dst = append(dst, [2]string{h.Name, h.Value})
+	if r.policy.Modes.Headers == content.Enforce {
+		for _, h := range r.policy.Headers.Set {
+			dst = append(dst, [2]string{h.Name, h.Value})
+		}
+	}
+	if r.policy.Modes.CORS != content.Enforce {
+		return dst
 	}
 	var room [8]headers.Header
 	for _, h := range r.cors.Response(room[:0], origin) {
@@ -44,6 +50,9 @@ func (r *Rules) decorate(dst [][2]string, origin string) [][2]string {
 
 // replaced reports whether the policy removes a header or sets it itself.
 func (r *Rules) replaced(name string) bool {
+	if r.policy.Modes.Headers != content.Enforce {
+		return false
+	}
 	for _, n := range r.policy.Headers.Remove {
 		if n == name {
 			return true

@@ -17,13 +17,18 @@ type Body struct {
 	rules    *content.Body
 	rewriter *pii.Rewriter // nil: only the length is checked
 	use      use
+	shadow   bool  // what goes on is what came
 	untyped  bool  // a first byte is refused: the message does not say what it is
 	seen     int64 // bytes taken so far
 }
 
 // begin prepares for a body.
 func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
-	*b = Body{rules: rules, use: as}
+	*b = Body{rules: rules, use: as, shadow: r.policy.Modes.PII != content.Enforce}
+	entities := rules.PII
+	if b.shadow {
+		entities = unblocked(entities)
+	}
 	if idle := r.idle[as]; len(idle) > 0 {
 		b.rewriter = idle[len(idle)-1]
 		r.idle[as] = idle[:len(idle)-1]
@@ -32,7 +37,7 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 	}
 	b.rewriter = pii.NewRewriter(pii.Config{
 		Format:   as.format,
-		Policy:   rules.PII,
+		Policy:   entities,
 		HashKey:  hashKey,
 		MaxDepth: rules.MaxDepth,
 		Fields:   rules.Fields,
@@ -81,11 +86,15 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 		return append(dst, piece...), nil
 	}
 	// 5. Form, depth, fields, personal data.
+	before := len(dst)
 	dst, err := b.rewriter.Write(dst, piece)
 	// 6. What was held back because it could have become a finding, and the
 	// check that the body is complete.
 	if err == nil && last {
 		dst, err = b.rewriter.Close(dst)
+	}
+	if b.shadow {
+		dst = append(dst[:before], piece...)
 	}
 	if err != nil {
 		return dst, b.refusal(err)
@@ -94,11 +103,11 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 }
 
 // Rewrites reports whether Next may return other bytes than it took.
-func (b *Body) Rewrites() bool { return b.rewriter != nil }
+func (b *Body) Rewrites() bool { return b.rewriter != nil && !b.shadow }
 
 // Changed reports whether what Next returned may differ from what it took.
 func (b *Body) Changed() bool {
-	if b.rewriter == nil {
+	if !b.Rewrites() {
 		return false
 	}
 	for entity, n := range b.rewriter.Counts() {

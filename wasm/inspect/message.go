@@ -49,6 +49,8 @@ const (
 	Hold
 	// Stream: the headers go on, and the body is rewritten as it passes.
 	Stream
+	// Watch: the body goes on as it is, and is looked into as it passes.
+	Watch
 )
 
 // HoldLimit is the length, in bytes, up to which a response is held: then it has
@@ -68,7 +70,7 @@ var Digests = [...]string{"content-md5", "digest", "content-digest", "repr-diges
 // RequestDrop returns the names of headers that are taken off a request before
 // it goes to the upstream, appended to dst: the response has to be readable.
 func (r *Rules) RequestDrop(dst []string, h Header) []string {
-	if !r.policy.Response.Inspects() {
+	if !r.RewritesResponses() {
 		return dst
 	}
 	for i := range h {
@@ -83,6 +85,14 @@ func (r *Rules) RequestDrop(dst []string, h Header) []string {
 // Request says what is done with a request's body, and prepares b for it. None
 // says that no body follows. HashKey is the tenant's key, nil if it has none.
 func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
+	if r.policy.Modes.Content == content.Off && !r.policy.Request.Inspects() {
+		return Pass, nil
+	}
+	plan, refusal := r.request(b, h, none, hashKey)
+	return r.watched(plan, false), refusal
+}
+
+func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
 	rules := &r.policy.Request
 	if none {
 		return Pass, nil
@@ -122,6 +132,11 @@ func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 // request with the given method, and prepares b for it. None says that no body
 // follows.
 func (r *Rules) Response(b *Body, h Header, method string, none bool, hashKey []byte) (Plan, Refusal) {
+	plan, refusal := r.answer(b, h, method, none, hashKey)
+	return r.watched(plan, true), refusal
+}
+
+func (r *Rules) answer(b *Body, h Header, method string, none bool, hashKey []byte) (Plan, Refusal) {
 	rules := &r.policy.Response
 	status := h.Get(":status")
 	if none || method == "HEAD" || status == "204" || status == "304" {
@@ -162,7 +177,9 @@ func (r *Rules) Response(b *Body, h Header, method string, none bool, hashKey []
 
 // RewritesResponses reports whether the body of a response may be changed, so
 // that what a HEAD request learns of it does not hold.
-func (r *Rules) RewritesResponses() bool { return r.policy.Response.Inspects() }
+func (r *Rules) RewritesResponses() bool {
+	return r.policy.Modes.PII == content.Enforce && r.policy.Response.Inspects()
+}
 
 // length returns the announced length of a body.
 func length(h Header) (n int64, known bool) {

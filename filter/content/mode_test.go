@@ -1,0 +1,35 @@
+package content
+
+import "testing"
+
+// Every valid combination of modes survives the encoding, and each has a digest
+// of its own.
+func TestModes(t *testing.T) {
+	seen := make(map[string]Modes)
+	for n := uint64(0); n <= modesMost; n++ {
+		p := example(t)
+		p.Modes = modesOf(n)
+		if p.Modes.number() != n {
+			t.Fatalf("%d becomes %d", n, p.Modes.number())
+		}
+		wire := p.AppendBinary(nil)
+		got, err := Parse(wire)
+		if valid := p.Modes.validate() == nil; valid != (err == nil) {
+			t.Errorf("%+v: %v", p.Modes, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got.Modes != p.Modes {
+			t.Errorf("%+v becomes %+v", p.Modes, got.Modes)
+		}
+		if other, ok := seen[Digest(wire)]; ok {
+			t.Errorf("%+v and %+v have one digest", p.Modes, other)
+		}
+		seen[Digest(wire)] = p.Modes
+	}
+	// Three modes for each of cors and headers, seven pairs for content and pii.
+	if len(seen) != 3*3*7 {
+		t.Errorf("%d combinations are valid", len(seen))
+	}
+}

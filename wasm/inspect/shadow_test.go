@@ -1,0 +1,174 @@
+package inspect_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/wasm/inspect"
+	"github.com/memgate/memgate/wasm/inspect/cases"
+)
+
+// In shadow every exchange of the table passes as it came, whatever its pieces,
+// and what would have become of it is told.
+func TestShadowCases(t *testing.T) {
+	for _, c := range cases.All() {
+		t.Run(c.Name, func(t *testing.T) {
+			policy := *c.Policy
+			policy.Modes = content.Modes{Content: content.Shadow, PII: content.Shadow, CORS: content.Shadow, Headers: content.Shadow}
+			rules, err := inspect.Compile(policy.AppendBinary(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, size := range []int{1, 7, 1 << 30} {
+				shadowed(t, rules, c, size)
+			}
+		})
+	}
+}
+
+func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
+	t.Helper()
+	var shadow inspect.Shadow
+	var found inspect.Findings
+	body := func(response bool, text string, plan inspect.Plan, b *inspect.Body, refusal inspect.Refusal) {
+		if refusal == nil && plan == inspect.Watch {
+			got := ""
+			if got, refusal = run(b, plan, nil, text, size, 0); refusal == nil && got != text {
+				t.Fatalf("goes on as\n%.200q, came as\n%.200q", got, text)
+			}
+		} else if refusal == nil && plan != inspect.Pass {
+			t.Fatalf("plan %d holds a message up", plan)
+		}
+		if refusal != nil && !rules.Tolerates(&shadow, response, refusal) {
+			t.Fatalf("refused: %s", refusal.Slug)
+		}
+		if b.Changed() || b.Rewrites() {
+			t.Fatal("the body counts as changed")
+		}
+		found.Add(b)
+		rules.Note(&shadow, b)
+		rules.End(b)
+	}
+	var b inspect.Body
+	header := add(inspect.Header{{":method", c.Method}}, c.Type, c.Header, c.Body, c.Chunked)
+	if dropped := rules.RequestDrop(nil, append(header, [2]string{"accept-encoding", "gzip"})); len(dropped) > 0 {
+		t.Fatalf("%v is taken off", dropped)
+	}
+	plan, refusal := rules.Request(&b, header, c.Body == "" && !c.Chunked, nil)
+	body(false, c.Body, plan, &b, refusal)
+	if c.Refusal == nil {
+		b = inspect.Body{}
+		header = add(inspect.Header{{":status", "200"}}, c.Answer.Type, c.Answer.Header, c.Answer.Body, c.Answer.Streamed)
+		if c.Answer.Status != 0 {
+			header = add(inspect.Header{{":status", map[int]string{204: "204", 206: "206", 500: "500"}[c.Answer.Status]}}, c.Answer.Type, c.Answer.Header, c.Answer.Body, c.Answer.Streamed)
+		}
+		plan, refusal = rules.Response(&b, header, c.Method, c.Answer.Body == "", nil)
+		body(true, c.Answer.Body, plan, &b, refusal)
+	}
+
+	list := string(shadow.Append(nil))
+	want := ""
+	switch {
+	case c.Refusal == &problem.BlockedPII:
+		want = "pii:blocked-pii"
+	case c.Refusal != nil:
+		want = "content:" + c.Refusal.Slug
+	case c.Withheld != nil:
+		want = "pii:" + c.Withheld.Slug
+	case c.Findings != "":
+		want = "pii:not_rewritten"
+	}
+	if list != want {
+		t.Fatalf("would have been %q, want %q", list, want)
+	}
+	if c.Refusal == nil && c.Withheld == nil && string(found.Append(nil)) != c.Findings {
+		t.Fatalf("findings %q, want %q", found.Append(nil), c.Findings)
+	}
+}
+
+// With the checks enforced and the entities in shadow, what is no JSON is
+// refused, and what has an entity passes as it came.
+func TestShadowEntitiesOnly(t *testing.T) {
+	policy := cases.Policy()
+	policy.Modes.PII = content.Shadow
+	rules, err := inspect.Compile(policy.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(body string) (string, string, inspect.Refusal) {
+		var b inspect.Body
+		plan, refusal := rules.Request(&b, add(inspect.Header{{":method", "POST"}}, "", nil, body, false), false, nil)
+		if plan != inspect.Hold {
+			t.Fatalf("plan %d: %v", plan, refusal)
+		}
+		got, refusal := run(&b, plan, refusal, body, 3, 0)
+		var shadow inspect.Shadow
+		if refusal != nil && rules.Tolerates(&shadow, false, refusal) {
+			t.Fatalf("%s is tolerated", refusal.Slug)
+		}
+		rules.Note(&shadow, &b)
+		rules.End(&b)
+		return got, string(shadow.Append(nil)), refusal
+	}
+	clear := `{"content":"ann@example.com"}`
+	if got, shadow, refusal := send(clear); got != clear || shadow != "pii:not_rewritten" || refusal != nil {
+		t.Errorf("%q, %q, %v", got, shadow, slug(refusal))
+	}
+	if _, _, refusal := send(`{"content":`); refusal != &problem.MalformedJSON {
+		t.Errorf("%v", slug(refusal))
+	}
+	// A rewriter that was used in shadow is used again.
+	if got, shadow, _ := send(`{"content":"none"}`); got != `{"content":"none"}` || shadow != "" {
+		t.Errorf("%q, %q", got, shadow)
+	}
+}
+
+func TestOff(t *testing.T) {
+	policy := cases.Policy()
+	policy.Modes = content.Modes{Content: content.Off, PII: content.Off, CORS: content.Off, Headers: content.Off}
+	policy.Request.PII, policy.Response.PII = pii.Policy{}, pii.Policy{}
+	policy.Request.Fields = nil
+	rules, err := inspect.Compile(policy.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b inspect.Body
+	header := inspect.Header{{":method", "POST"}, {"content-encoding", "gzip"}, {"content-length", "99999999"}}
+	if plan, refusal := rules.Request(&b, header, false, nil); plan != inspect.Pass || refusal != nil {
+		t.Errorf("plan %d, %v", plan, slug(refusal))
+	}
+	var shadow inspect.Shadow
+	if !rules.Tolerates(&shadow, false, &problem.BodyTooLarge) || shadow.Len() > 0 {
+		t.Errorf("off takes note: %s", shadow.Append(nil))
+	}
+	upstream := inspect.Header{{":status", "200"}, {"server", "leaky/1.0"}, {"access-control-allow-origin", "*"}}
+	for _, mode := range []content.Mode{content.Shadow, content.Off} {
+		policy.Modes.CORS, policy.Modes.Headers = mode, mode
+		if rules, err = inspect.Compile(policy.AppendBinary(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if got := rules.ResponseHeader(nil, upstream, cases.Origin, false); len(got) != len(upstream) {
+			t.Errorf("mode %d: %v", mode, got)
+		}
+		shadow = inspect.Shadow{}
+		rules.NoteHeaders(&shadow, upstream)
+		if got, want := string(shadow.Append(nil)), map[content.Mode]string{content.Shadow: "headers:not_set"}[mode]; got != want {
+			t.Errorf("mode %d: %q", mode, got)
+		}
+		shadow = inspect.Shadow{}
+		complete := inspect.Header{}
+		for _, h := range policy.Headers.Set {
+			complete = append(complete, [2]string{h.Name, h.Value})
+		}
+		if rules.NoteHeaders(&shadow, complete); shadow.Len() > 0 {
+			t.Errorf("complete headers: %s", shadow.Append(nil))
+		}
+		header, _ := rules.Answer(&problem.TooDeep, cases.Origin, "id")
+		if s := strings.Join([]string{inspect.Header(header).Get("vary"), inspect.Header(header).Get("x-frame-options")}, ""); s != "" {
+			t.Errorf("an answer has %q", s)
+		}
+	}
+}
