@@ -13,8 +13,9 @@ const (
 	// Form is application/x-www-form-urlencoded: names and values with percent
 	// escapes and '+' for a space.
 	Form
-	// SSE is an event stream (text/event-stream). It is read as text in which
-	// the escapes of JSON strings are seen through.
+	// SSE is an event stream (text/event-stream; WHATWG HTML, section 9.2). The
+	// data of each event is read as JSON where it begins like an object, an array
+	// or a string, and otherwise as text.
 	SSE
 )
 

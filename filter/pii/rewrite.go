@@ -47,6 +47,10 @@ type Config struct {
 	// what [Rewriter.Expect] says of their group; at most [MaxNamed]. They apply
 	// to JSON, to each line of NDJSON, and to forms.
 	Named [][]string
+	// Deltas are the paths, in the JSON of each event of a stream, of strings that
+	// are fragments of a text, which is searched as one, beside those that are
+	// known. The path "." stands for data that is text.
+	Deltas []string
 	// Lenient lets JSON that is malformed or too deep go on as text, which is
 	// still searched. It is for responses: a refusal would not reach whom it
 	// could teach.
@@ -85,6 +89,11 @@ type Rewriter struct {
 	spare *sparer   // nil without identifiers
 	named *comparer // nil without members to compare
 
+	events   *events // of an event stream; nil for all else
+	skips    []int   // offsets of strings that are left as they are, in order
+	skipped  []int   // where those that were passed stand in what came out
+	skipping bool
+
 	win      window // decoded text that is being searched
 	scanner  Scanner
 	findings []Finding
@@ -97,8 +106,7 @@ type Rewriter struct {
 	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
 	npend    int
 	scratch  []byte
-	value    []byte // what has come of a value that comes in parts
-	long     bool   // it is longer than MaxHold
+	parts    gathered // of a value that comes in parts
 
 	chunk   []byte
 	chunkAt int    // offset of chunk[0] in the body
@@ -126,6 +134,9 @@ func NewRewriter(cfg Config) *Rewriter {
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
 		r.spare = newSparer(cfg.Identifiers)
 	}
+	if cfg.Format == SSE && r.search {
+		r.events = newEvents(r)
+	}
 	r.Reset()
 	return r
 }
@@ -145,10 +156,12 @@ func (r *Rewriter) Reset() {
 	case Form:
 		r.mode = modeForm
 		r.form = form{}
-	case SSE:
-		r.mode = modeEscapedText
 	default:
 		r.mode = modeText
+	}
+	r.skipped, r.skipping = r.skipped[:0], false
+	if r.events != nil {
+		r.events.reset()
 	}
 	if r.spare != nil {
 		r.spare.reset()
@@ -178,13 +191,22 @@ func (r *Rewriter) Expect(group int, value string) {
 
 // SetHashKey replaces [Config.HashKey], so that one rewriter serves several
 // tenants. It is called before the first Write. The key is not copied.
-func (r *Rewriter) SetHashKey(key []byte) { r.cfg.HashKey = key }
+func (r *Rewriter) SetHashKey(key []byte) {
+	r.cfg.HashKey = key
+	if r.events != nil {
+		r.events.setHashKey(key)
+	}
+}
 
 // Write reads the next piece of the body and appends to dst what can go on. It
 // holds back only what could become part of an entity, or is in the middle of an
 // escape. It keeps no reference to chunk, which must not overlap dst.
 func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
 	if r.err != nil {
+		return dst, r.err
+	}
+	if r.events != nil {
+		dst, r.err = r.events.write(dst, chunk)
 		return dst, r.err
 	}
 	r.chunk = chunk
@@ -248,6 +270,10 @@ func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 // follow.
 func (r *Rewriter) Close(dst []byte) ([]byte, error) {
 	if r.err != nil {
+		return dst, r.err
+	}
+	if r.events != nil {
+		dst, r.err = r.events.close(dst)
 		return dst, r.err
 	}
 	if r.mode == modeJSON {

@@ -56,6 +56,10 @@ func (r *Rewriter) json(dst []byte) []byte {
 			r.scalar.open = false
 			continue
 		}
+		if k == jsonstream.String && (len(r.skips) > 0 || r.skipping) && r.skip(&dst) {
+			r.scalar.open = false
+			continue
+		}
 		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && harmless(r.lex.Text()) {
 			r.scalar.open = false
 			if k == jsonstream.Key {
@@ -67,6 +71,23 @@ func (r *Rewriter) json(dst []byte) []byte {
 			return dst
 		}
 	}
+}
+
+// skip reports whether the string at hand is one of those that are left as they are,
+// and notes where it comes to stand.
+func (r *Rewriter) skip(dst *[]byte) bool {
+	if r.lex.First() {
+		start, _ := r.lex.Span()
+		if r.skipping = len(r.skips) > 0 && r.skips[0] == start; r.skipping {
+			*dst = r.emit(*dst, start)
+			r.skips, r.skipped = r.skips[1:], append(r.skipped, len(*dst))
+		}
+	}
+	skipped := r.skipping
+	if r.lex.Last() {
+		r.skipping = false
+	}
+	return skipped
 }
 
 // harmless reports whether nothing can be found in a whole string: it has no byte

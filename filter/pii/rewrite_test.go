@@ -148,8 +148,7 @@ func TestRewriteText(t *testing.T) {
 		{"at the end", "4111111111111111", "[CREDIT_CARD]"},
 		{"backslashes are text", `jane\u0040example.com`, `jane\u0040example.com`},
 	})
-	runRewrite(t, Config{Format: SSE, Policy: policyOf(Redact)}, []rewriteTest{
-		{"event", "data: {\"t\":\"a\\njane\\u0040example.com\\n\"}\n\n", "data: {\"t\":\"a\\n[EMAIL_ADDRESS]\\n\"}\n\n"},
+	runRewrite(t, Config{Policy: policyOf(Redact), Lenient: true}, []rewriteTest{
 		{"no escapes", `\ \x \u00 \uzzzz \`, `\ \x \u00 \uzzzz \`},
 		{"found among no escapes", `\x jane@example.com \u00`, `\x [EMAIL_ADDRESS] \u00`},
 		{"escape of another", `\\u0040 jane\u0040example.com`, `\\u0040 [EMAIL_ADDRESS]`},

@@ -90,6 +90,25 @@ func (w *window) release(from int) {
 	}
 }
 
+// span returns which bytes of the body buf[start:end] comes from: of an escape all.
+// The segment of start is not before the hint; that of end is returned as another.
+func (w *window) span(start, end, hint int) (from, to, next int) {
+	i := w.find(start, hint)
+	from = w.segs[i].raw
+	if !w.segs[i].escape {
+		from += start - w.segs[i].at
+	}
+	i = w.find(end, i)
+	to = w.segs[i].raw
+	switch {
+	case !w.segs[i].escape:
+		to += end - w.segs[i].at
+	case end > w.segs[i].at:
+		to = w.segs[i+1].raw
+	}
+	return from, to, i
+}
+
 // begin begins a text of its own at that offset of the body, behind the context.
 func (r *Rewriter) begin(context []byte, raw int) {
 	r.win.begin(context, raw)
@@ -192,30 +211,18 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 		}
 		if !f.Continued {
 			r.counts[f.Entity]++
-			r.value, r.long = r.value[:0], false
+			r.parts.begin()
 		}
 		if action == Block {
 			r.err = &BlockedError{f.Entity}
 			return dst
 		}
-		seg = w.find(f.Start, seg)
-		start := w.segs[seg].raw
-		if !w.segs[seg].escape {
-			start += f.Start - w.segs[seg].at
-		}
-		seg = w.find(f.End, seg)
-		end := w.segs[seg].raw
-		switch {
-		case !w.segs[seg].escape:
-			end += f.End - w.segs[seg].at
-		case f.End > w.segs[seg].at:
-			end = w.segs[seg+1].raw
-		}
+		var start, end int
+		start, end, seg = w.span(f.Start, f.End, seg)
 		dst = r.emit(dst, start)
 		value := text[f.Start:f.End]
 		if f.More || f.Continued {
-			r.gather(value)
-			value = r.value
+			value = r.parts.add(value)
 		}
 		if !f.More {
 			dst = r.replace(dst, *f, value)
@@ -225,28 +232,41 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 	return dst
 }
 
-// gather keeps a part of a value that comes in parts. Where it is cut depends on the
-// pieces that the body comes in, so that it is replaced at its end, as a whole.
-func (r *Rewriter) gather(part []byte) {
-	if r.long = r.long || len(r.value)+len(part) > MaxHold; !r.long {
-		r.value = append(r.value, part...)
+// gathered is a value that comes in parts. Where it is cut depends on the pieces
+// that the body comes in, so that it is replaced at its end, as a whole.
+type gathered struct {
+	value []byte
+	long  bool // it is longer than MaxHold
+}
+
+func (g *gathered) begin() { g.value, g.long = g.value[:0], false }
+
+// add adds a part and returns what there is of the value.
+func (g *gathered) add(part []byte) []byte {
+	if g.long = g.long || len(g.value)+len(part) > MaxHold; !g.long {
+		g.value = append(g.value, part...)
 	}
+	return g.value
 }
 
 // replace appends what stands for a value. One that is too long to be kept is not
 // masked or hashed but redacted.
 func (r *Rewriter) replace(dst []byte, f Finding, value []byte) []byte {
 	at := len(dst)
-	if r.long || len(value) > MaxHold {
-		dst = append(dst, '[')
-		dst = append(dst, f.Entity.String()...)
-		dst = append(dst, ']')
-	} else {
-		dst = r.cfg.Policy.AppendReplacement(dst, f, value, r.cfg.HashKey)
-	}
+	dst = r.stand(dst, f, value, r.parts.long)
 	if r.mode == modeForm {
 		r.scratch = append(r.scratch[:0], dst[at:]...)
 		dst = appendFormEscaped(dst[:at], r.scratch)
 	}
 	return dst
+}
+
+// stand appends what stands for a value in text that needs no escapes.
+func (r *Rewriter) stand(dst []byte, f Finding, value []byte, long bool) []byte {
+	if long || len(value) > MaxHold {
+		dst = append(dst, '[')
+		dst = append(dst, f.Entity.String()...)
+		return append(dst, ']')
+	}
+	return r.cfg.Policy.AppendReplacement(dst, f, value, r.cfg.HashKey)
 }

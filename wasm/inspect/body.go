@@ -142,6 +142,8 @@ func (b *Body) refusal(err error) Refusal {
 		return &problem.TooDeep
 	case errors.As(err, &field):
 		return &problem.FieldTooLarge
+	case errors.Is(err, pii.ErrEventTooLong):
+		return &problem.BodyTooLarge
 	case errors.As(err, &blocked):
 		return &problem.BlockedPII
 	}

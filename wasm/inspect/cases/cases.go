@@ -186,6 +186,15 @@ func requests() []Case {
 	}
 }
 
+// chat is a stream in which a text comes in parts.
+func chat(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(`data: {"choices":[{"index":0,"delta":{"content":"` + p + `"},"finish_reason":null}]}` + "\n\n")
+	}
+	return b.String()
+}
+
 func responses() []Case {
 	get := func(c Case) Case {
 		if c.Policy == nil {
@@ -215,6 +224,22 @@ func responses() []Case {
 		get(Case{
 			Name: "an event stream", Answer: Answer{Type: "text/event-stream", Body: "data: {\"a\":\"" + email + "\"}\n\n", Streamed: true},
 			Client: "data: {\"a\":\"[EMAIL_ADDRESS]\"}\n\n", Findings: "EMAIL_ADDRESS=1",
+		}),
+		get(Case{
+			Name: "an address over the events of a chat", Answer: Answer{Type: "text/event-stream; charset=utf-8", Body: chat("to ann", "@exam", "ple.com", " or") + "data: [DONE]\n\n", Streamed: true},
+			Client: chat("to [EMAIL_ADDRESS]", "", "", " or") + "data: [DONE]\n\n", Findings: "EMAIL_ADDRESS=1",
+		}),
+		get(Case{
+			Name: "a chat without findings", Answer: Answer{Type: "text/event-stream", Body: chat("some", " words", "@", " all"), Streamed: true},
+			Client: chat("some", " words", "@", " all"),
+		}),
+		get(Case{
+			Name: "a card number over the events of a chat", Answer: Answer{Type: "text/event-stream", Body: chat("4111 1111", " 1111 ", "1111"), Streamed: true},
+			Withheld: &problem.ResponseBlocked, BreaksOff: true,
+		}),
+		get(Case{
+			Name: "an event that is too long", Answer: Answer{Type: "text/event-stream", Body: "data: " + strings.Repeat("a ", pii.MaxEvent/2) + "\n\n", Streamed: true},
+			Withheld: &problem.ResponseUninspectable, BreaksOff: true,
 		}),
 		get(Case{
 			Name: "malformed JSON is still redacted", Answer: Answer{Body: `{"a":"` + email + `"`},
