@@ -22,7 +22,7 @@ import (
 // Envoy is a running Envoy.
 type Envoy struct {
 	*Process
-	URL   string // of the edge, http://127.0.0.1:port
+	URL   string // of the edge, http://127.0.0.1:port, or https
 	Addr  string // of the edge, 127.0.0.1:port
 	Admin string // URL of the admin interface
 }
@@ -38,8 +38,14 @@ func StartEnvoy(t T, bootstrap *bootstrapv3.Bootstrap) *Envoy {
 	}
 	bootstrap = proto.Clone(bootstrap).(*bootstrapv3.Bootstrap)
 	bootstrap.Admin.Address = anyPort()
+	scheme := "http://"
 	for _, l := range bootstrap.StaticResources.Listeners {
+		protocol := l.GetAddress().GetSocketAddress().GetProtocol()
 		l.Address = anyPort()
+		l.Address.GetSocketAddress().Protocol = protocol
+		if l.Name == edgeListener && l.FilterChains[0].TransportSocket != nil {
+			scheme = "https://"
+		}
 	}
 	text, err := render.YAML(bootstrap)
 	if err != nil {
@@ -71,13 +77,13 @@ func StartEnvoy(t T, bootstrap *bootstrapv3.Bootstrap) *Envoy {
 		if err := answers(e.Admin + "/ready"); err != nil {
 			return err
 		}
-		e.Addr, err = e.listener()
+		e.Addr, err = e.listener(edgeListener)
 		return err
 	})
 	if err != nil {
 		t.Fatalf("envoy is not ready: %v\n%s", err, e.Log(logTail))
 	}
-	e.URL = "http://" + e.Addr
+	e.URL = scheme + e.Addr
 	return e
 }
 
@@ -89,8 +95,21 @@ func anyPort() *corev3.Address {
 	}}}
 }
 
-// listener asks Envoy where the edge listens.
-func (e *Envoy) listener() (string, error) {
+// edgeListener is the name of the listener that requests go to.
+const edgeListener = "edge"
+
+// Listener is the host:port of another listener than the edge.
+func (e *Envoy) Listener(name string) string {
+	e.t.Helper()
+	address, err := e.listener(name)
+	if err != nil {
+		e.t.Fatalf("envoy: %v", err)
+	}
+	return address
+}
+
+// listener asks Envoy where a listener is.
+func (e *Envoy) listener(name string) (string, error) {
 	text, err := e.admin("/listeners?format=json")
 	if err != nil {
 		return "", err
@@ -110,11 +129,11 @@ func (e *Envoy) listener() (string, error) {
 		return "", err
 	}
 	for _, l := range answer.Listeners {
-		if port := l.Local.Socket.Port; port != 0 {
+		if port := l.Local.Socket.Port; l.Name == name && port != 0 {
 			return net.JoinHostPort(l.Local.Socket.Address, strconv.Itoa(int(port))), nil
 		}
 	}
-	return "", fmt.Errorf("no listener in %s", text)
+	return "", fmt.Errorf("no listener %s in %s", name, text)
 }
 
 func (e *Envoy) admin(path string) (string, error) {

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -134,8 +136,28 @@ func (p *Process) WaitReady(url string) {
 	}
 }
 
+// WaitLog waits until the process has written a text.
+func (p *Process) WaitLog(text string) {
+	p.t.Helper()
+	err := poll(func() error {
+		if !p.Running() {
+			return errEnded
+		}
+		if !strings.Contains(p.Log(0), text) {
+			return errors.New("it has not written " + text)
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Fatalf("%s is not ready: %v\n%s", p.name, err, p.Log(logTail))
+	}
+}
+
 func answers(url string) error {
-	client := http.Client{Timeout: time.Second}
+	// As the probes of a cluster do, which verify no certificate.
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
 	response, err := client.Get(url)
 	if err != nil {
 		return err

@@ -72,6 +72,12 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 	if s.policy, _, err = policy.Load(s.Config); err != nil {
 		t.Fatalf("%v", err)
 	}
+	if s.policy.Server.TLS != nil {
+		s.MemgateHTTP = "https://" + address
+	}
+	if s.policy.Upstream.TLS != nil {
+		s.BackendURL = "https://" + upstream
+	}
 	keys, err := dev.LoadIssuer(s.Dir, s.IDP.URL)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -110,8 +116,12 @@ func (s *Stack) LaunchMemgate() {
 func (s *Stack) StartBackend() {
 	s.t.Helper()
 	s.Backend = Start(s.t, "memory-backend", nil, MemoryBackend(s.t), "serve",
-		"--listen", strings.TrimPrefix(s.BackendURL, "http://"), "--data", filepath.Join(s.Dir, "data"),
+		"--listen", s.BackendURL[strings.LastIndex(s.BackendURL, "/")+1:], "--data", filepath.Join(s.Dir, "data"),
 		"--txn-issuer", "memgate", "--txn-audience", "memory", "--txn-jwks", s.MemgateHTTP+"/.well-known/jwks.json")
+	if s.policy.Upstream.TLS != nil {
+		s.Backend.WaitLog(`"msg":"listening"`) // it answers the edge alone
+		return
+	}
 	s.Backend.WaitReady(s.BackendURL + "/healthz")
 }
 

@@ -53,11 +53,12 @@ func clusters(p *policy.Policy, a addresses) ([]*clusterv3.Cluster, error) {
 		return nil, err
 	}
 	most := u32(p.Envoy.MaxConnections)
-	return []*clusterv3.Cluster{
+	list := []*clusterv3.Cluster{
 		cluster(ClusterGRPC, a.grpc, h2, 250*time.Millisecond, most),
 		cluster(ClusterHTTP, a.http, h1, 250*time.Millisecond, most),
 		cluster(ClusterUpstream, a.upstream, h1, time.Second, most),
-	}, nil
+	}
+	return list, secure(p, a, list)
 }
 
 // cluster is one service. Its circuit breakers admit as many requests as the

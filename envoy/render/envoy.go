@@ -6,7 +6,6 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/memgate/memgate/filter/policy"
 )
@@ -30,7 +29,7 @@ func Envoy(p *policy.Policy) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := edgeListener(p, a)
+	listeners, err := listeners(p, a)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +45,7 @@ func Envoy(p *policy.Policy) (*bootstrapv3.Bootstrap, error) {
 		Node:  &corev3.Node{Id: node, Cluster: node},
 		Admin: &bootstrapv3.Admin{Address: a.admin.proto(), IgnoreGlobalConnLimit: true},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Listeners: []*listenerv3.Listener{listener},
+			Listeners: listeners,
 			Clusters:  clusters,
 		},
 		OverloadManager: overload,

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,13 +30,67 @@ const (
 	idleConnection   = 15 * time.Minute
 )
 
-// edgeListener is the one listener: HTTP/1.1 and HTTP/2, hardened.
-func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
+// hcmName is the network filter that speaks HTTP.
+const hcmName = "envoy.filters.network.http_connection_manager"
+
+// listeners are the edge, HTTP/1.1 and HTTP/2, hardened, and what the policy
+// wants beside it: HTTP/3, and a redirect from plain HTTP.
+func listeners(p *policy.Policy, a addresses) ([]*listenerv3.Listener, error) {
+	manager, err := edgeManager(p, a)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pack(manager)
+	if err != nil {
+		return nil, err
+	}
+	edge := &listenerv3.Listener{
+		Name:                          "edge",
+		Address:                       a.listen.proto(),
+		PerConnectionBufferLimitBytes: u32(bufferLimit),
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       hcmName,
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config},
+			}},
+		}},
+	}
+	list := []*listenerv3.Listener{edge}
+	t := p.Envoy.TLS
+	if t == nil {
+		return list, nil
+	}
+	if edge.FilterChains[0].TransportSocket, err = socket(tlsSocket, clientTLS(t, "h2", "http/1.1")); err != nil {
+		return nil, err
+	}
+	if t.HTTP3 {
+		l, err := http3Listener(p, a, manager)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	if t.Redirect != "" {
+		l, err := redirectListener(p, a)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// edgeManager is how the edge reads requests.
+func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, error) {
 	filters, err := httpFilters(p)
 	if err != nil {
 		return nil, err
 	}
-	replies, err := localReplies(p)
+	security, err := p.SecurityHeaders()
+	if err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	replies, err := localReplies(security)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +104,9 @@ func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := routes(p)
-	manager, err := pack(&hcmv3.HttpConnectionManager{
+	routes := routes(p, altSvc(p, a))
+	certificates, details := clientCertificates(p)
+	return &hcmv3.HttpConnectionManager{
 		StatPrefix: "edge",
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 
@@ -64,7 +120,9 @@ func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
 		// The client's address, and no header that a client could forge.
 		UseRemoteAddress:         wrapperspb.Bool(true),
 		XffNumTrustedHops:        uint32(p.Envoy.TrustedHops),
-		ForwardClientCertDetails: hcmv3.HttpConnectionManager_SANITIZE,
+		ForwardClientCertDetails: certificates,
+
+		SetCurrentClientCertDetails: details,
 
 		// One request id, made here, on every request and response.
 		GenerateRequestId:            wrapperspb.Bool(true),
@@ -97,20 +155,6 @@ func edgeListener(p *policy.Policy, a addresses) (*listenerv3.Listener, error) {
 		LocalReplyConfig: replies,
 		AccessLog:        log,
 		RouteSpecifier:   &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &listenerv3.Listener{
-		Name:                          "edge",
-		Address:                       a.listen.proto(),
-		PerConnectionBufferLimitBytes: u32(bufferLimit),
-		FilterChains: []*listenerv3.FilterChain{{
-			Filters: []*listenerv3.Filter{{
-				Name:       "envoy.filters.network.http_connection_manager",
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
-			}},
-		}},
 	}, nil
 }
 

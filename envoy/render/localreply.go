@@ -1,7 +1,6 @@
 package render
 
 import (
-	"fmt"
 	"strings"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -11,7 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/memgate/memgate/filter/headers"
-	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 )
 
@@ -47,11 +45,7 @@ const notOurs = `!(response.code_details.startsWith("ext_authz_denied") || respo
 // application/problem+json with the security headers and the request id. They
 // carry no CORS headers, because Envoy makes them where no policy was consulted;
 // a page of another origin sees a network error.
-func localReplies(p *policy.Policy) (*hcmv3.LocalReplyConfig, error) {
-	security, err := headers.New(p.Headers.Preset, p.Headers.Override)
-	if err != nil {
-		return nil, fmt.Errorf("headers: %w", err)
-	}
+func localReplies(security headers.Policy) (*hcmv3.LocalReplyConfig, error) {
 	var add []*corev3.HeaderValueOption
 	for _, h := range security.Set {
 		add = append(add, &corev3.HeaderValueOption{

@@ -2,12 +2,14 @@ package render_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"go.yaml.in/yaml/v3"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/memgate/memgate/e2e/harness"
 	"github.com/memgate/memgate/envoy/render"
+	"github.com/memgate/memgate/filter/cmd/memgate/dev"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -59,15 +62,18 @@ func TestEnvoyAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wasm := harness.Wasm(t)
+	wasm, certificates := harness.Wasm(t), t.TempDir()
+	if err := dev.Certificates(dev.CertificateOptions{Dir: certificates, Hosts: []string{"localhost"}, For: time.Hour, Random: rand.Reader, Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range golden {
 		t.Run(file, func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The filter where this test has it.
-			p := strings.NewReplacer("filename: build/memgate.wasm", "filename: "+wasm, "filename: /etc/envoy/memgate.wasm", "filename: "+wasm).Replace(string(text))
+			// The filter and the certificates where this test has them.
+			p := strings.NewReplacer("/etc/envoy/tls", certificates, "filename: build/memgate.wasm", "filename: "+wasm, "filename: /etc/envoy/memgate.wasm", "filename: "+wasm).Replace(string(text))
 			config := filepath.Join(t.TempDir(), "envoy.yaml")
 			if err := os.WriteFile(config, []byte(p), 0o600); err != nil {
 				t.Fatal(err)

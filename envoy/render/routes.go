@@ -3,6 +3,7 @@ package render
 import (
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -23,7 +24,7 @@ const ownTimeout = 5 * time.Second
 // service: Envoy picks its route again after that (clear_route_cache) and
 // matches on the name that the service left in the metadata. There is no second
 // reading of the path that could disagree with the first.
-func routes(p *policy.Policy) *routev3.RouteConfiguration {
+func routes(p *policy.Policy, add []*corev3.HeaderValueOption) *routev3.RouteConfiguration {
 	var list []*routev3.Route
 	for i := range p.Routes {
 		r := &p.Routes[i]
@@ -45,8 +46,9 @@ func routes(p *policy.Policy) *routev3.RouteConfiguration {
 		Action: action(ClusterUpstream, time.Duration(p.Upstream.Timeout)),
 	})
 	return &routev3.RouteConfiguration{
-		Name:             "edge",
-		ValidateClusters: wrapperspb.Bool(true),
+		Name:                 "edge",
+		ValidateClusters:     wrapperspb.Bool(true),
+		ResponseHeadersToAdd: add,
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name:    "edge",
 			Domains: []string{"*"},

@@ -74,7 +74,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 	if c.cors, err = cors.New(p.CORSPolicy()); err != nil {
 		return nil, fmt.Errorf("cors: %w", err)
 	}
-	if c.security, err = headers.New(p.Headers.Preset, p.Headers.Override); err != nil {
+	if c.security, err = p.SecurityHeaders(); err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	if p.PII.Key != "" {

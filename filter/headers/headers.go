@@ -24,6 +24,10 @@ type Policy struct {
 	Remove []string
 }
 
+// HSTS is the value of Strict-Transport-Security where an operator says nothing:
+// a year, for this host alone (RFC 6797, section 6.1).
+const HSTS = "max-age=31536000"
+
 // Limits of what [New] takes and [Policy.Validate] accepts.
 const (
 	// MaxHeaders is the number of headers that a policy sets, and also the
@@ -106,6 +110,16 @@ func New(preset string, overrides map[string]string) (Policy, error) {
 	slices.SortFunc(set, func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
 	p := Policy{Set: set, Remove: remove}
 	return p, p.Validate()
+}
+
+// Without is the policy with a header, named in lower case, taken off each
+// response, whoever set it.
+func (p Policy) Without(name string) Policy {
+	p.Set = slices.DeleteFunc(slices.Clone(p.Set), func(h Header) bool { return h.Name == name })
+	if at, ok := slices.BinarySearch(p.Remove, name); !ok {
+		p.Remove = slices.Insert(slices.Clone(p.Remove), at, name)
+	}
+	return p
 }
 
 // Validate reports whether the policy is one that [New] could have built: valid

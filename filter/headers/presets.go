@@ -8,7 +8,7 @@ import "slices"
 //
 //   - Strict-Transport-Security (RFC 6797): a browser must ignore it over plain
 //     HTTP (section 8.1), and over TLS it binds the whole host for its max-age.
-//     Only the operator knows that TLS is in front: set it as an override.
+//     Only the policy knows whether clients come by TLS; it adds [HSTS] then.
 //   - upgrade-insecure-requests in the CSP: for the same reason.
 //   - Clear-Site-Data: belongs to a logout, not to every response.
 //   - X-XSS-Protection, Expect-CT, Public-Key-Pins: withdrawn by browsers, and

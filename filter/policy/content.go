@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/memgate/memgate/filter/content"
-	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/pii"
 )
 
@@ -31,7 +30,7 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	out.Request.Identifiers = r.Content.Identifiers
 	out.Response.Identifiers = r.Content.Identifiers
 	var err error
-	if out.Headers, err = headers.New(p.Headers.Preset, p.Headers.Override); err != nil {
+	if out.Headers, err = p.SecurityHeaders(); err != nil {
 		return content.Policy{}, err
 	}
 	if out.Request.PII, err = merge(p.PII.Request, r.Content.Request); err != nil {

@@ -16,6 +16,7 @@ func (p *Policy) Lint() []Finding {
 	l := &linter{p: p, report: report{file: p.file}}
 	l.listeners()
 	l.upstream()
+	l.tls()
 	l.cors()
 	l.headers()
 	l.issuers()

@@ -129,8 +129,8 @@ func (l *linter) senders() {
 }
 
 func (l *linter) mtls(path, want string) {
-	if want == "mtls" {
-		l.warn(path+".sender_constrained", "sender-mtls", "needs an Envoy that asks its clients for certificates; the one that memgate render writes speaks no TLS, and refuses every request here")
+	if want == "mtls" && !l.p.AsksForCertificates() {
+		l.warn(path+".sender_constrained", "sender-mtls", "needs an Envoy that asks its clients for certificates, and refuses every request here without: set envoy.tls.client_certificate, or envoy.tls_in_front in a mesh that passes certificates on")
 	}
 }
 

@@ -48,6 +48,8 @@ type Server struct {
 	GRPC string `yaml:"grpc" doc:"host:port of the authz service and the access log receiver" default:"127.0.0.1:9001"`
 	HTTP string `yaml:"http" doc:"host:port of health, metrics, key set, content policies and sessions" default:"127.0.0.1:9002"`
 	Host string `yaml:"host" doc:"host by which Envoy reaches memgate; the host of grpc and http when empty"`
+
+	TLS *ServerTLS `yaml:"tls" doc:"TLS on memgate's own ports; plain when left out"`
 }
 
 // Envoy is what the rendered Envoy configuration needs to know.
@@ -57,6 +59,10 @@ type Envoy struct {
 	TrustedHops    int    `yaml:"trusted_hops" doc:"proxies in front whose X-Forwarded-For is believed" default:"0" min:"0" max:"16"`
 	Wasm           string `yaml:"wasm" doc:"path of the filter as Envoy sees it" default:"build/memgate.wasm"`
 	MaxConnections int    `yaml:"max_connections" doc:"downstream connections that Envoy accepts" default:"10000" min:"1"`
+
+	TLS        *EnvoyTLS      `yaml:"tls" doc:"TLS to clients; without it the edge speaks plain HTTP"`
+	TLSInFront bool           `yaml:"tls_in_front" doc:"something in front of Envoy ends TLS for the clients, such as a load balancer or a mesh: plain HTTP is then accepted in production, and Strict-Transport-Security is sent"`
+	Identity   *EnvoyIdentity `yaml:"identity" doc:"the certificate by which Envoy shows itself to memgate and the upstream, and whose certificates it believes"`
 }
 
 // Upstream is the protected service.
@@ -64,6 +70,7 @@ type Upstream struct {
 	Address    string              `yaml:"address" doc:"host:port of the service" required:"true"`
 	Audience   string              `yaml:"audience" doc:"audience of the Txn-Token" default:"upstream"`
 	Timeout    Duration            `yaml:"timeout" doc:"time for a whole response; 0s for none (streams)" default:"60s"`
+	TLS        *UpstreamTLS        `yaml:"tls" doc:"TLS to the service, by envoy.identity; plain when left out"`
 	Credential *UpstreamCredential `yaml:"credential" doc:"the service's own key, added by the edge so that no client ever holds it"`
 }
 

@@ -13,7 +13,7 @@ const ContentPath = "/v1/content/"
 
 // handler is the HTTP port. Envoy routes only the sessions API to it from
 // outside; the rest is for the mesh and the operator.
-func (s *Server) handler(registry *prometheus.Registry) http.Handler {
+func (s *Server) handler(registry *prometheus.Registry, security *certificates) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "ok\n")
@@ -30,7 +30,7 @@ func (s *Server) handler(registry *prometheus.Registry) http.Handler {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = w.Write(s.current.Load().signer.JWKS())
 	})
-	mux.HandleFunc("GET "+ContentPath+"{digest}", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("GET "+ContentPath+"{digest}", security.edgeOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wire, ok := s.service.Content(r.PathValue("digest"))
 		if !ok {
 			plain(w, http.StatusNotFound, "no content policy with this digest is in force\n")
@@ -38,17 +38,17 @@ func (s *Server) handler(registry *prometheus.Registry) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = w.Write(wire)
-	})
+	})))
 	mux.HandleFunc("GET /.well-known/oauth-protected-resource", s.resourceMetadata)
 	mux.HandleFunc("GET /.well-known/oauth-protected-resource/", s.resourceMetadata)
-	mux.HandleFunc("/api/v2/", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/api/v2/", security.edgeOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		api := s.current.Load().api
 		if api == nil {
 			http.NotFound(w, r)
 			return
 		}
 		api.ServeHTTP(w, r)
-	})
+	})))
 	return mux
 }
 

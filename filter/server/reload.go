@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/memgate/memgate/filter/apikey"
@@ -63,8 +64,8 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 				s.log.Error("audit log not closed", "error", err)
 			}
 		}
-		if old.policy.Server != p.Server {
-			s.log.Warn("server.grpc and server.http take effect at the next start")
+		if !reflect.DeepEqual(old.policy.Server, p.Server) {
+			s.log.Warn("server.grpc, server.http and server.tls take effect at the next start")
 		}
 	}
 	return nil

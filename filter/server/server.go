@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/redis/go-redis/v9/logging"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -103,7 +106,18 @@ func Run(ctx context.Context, o Options) error {
 		_ = grpcListener.Close()
 		return fmt.Errorf("server.http: %w", err)
 	}
+	security, err := certificatesOf(p, o.Now, o.Log)
+	if err != nil {
+		_, _ = grpcListener.Close(), httpListener.Close()
+		return err
+	}
+	transport := insecure.NewCredentials()
+	if security != nil {
+		transport = credentials.NewTLS(security.config(tls.RequireAndVerifyClientCert))
+		httpListener = tls.NewListener(httpListener, security.config(tls.VerifyClientCertIfGiven, "http/1.1"))
+	}
 	grpcServer := grpc.NewServer(
+		grpc.Creds(transport),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -113,7 +127,7 @@ func Run(ctx context.Context, o Options) error {
 	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service))
 	healthv1.RegisterHealthServer(grpcServer, s.health)
 	httpServer := &http.Server{
-		Handler:           s.handler(registry),
+		Handler:           s.handler(registry, security),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      requestTimeout,

@@ -32,6 +32,7 @@ func devCommand() *cobra.Command {
 	dir := cmd.Flags().String("dir", runDirectory, "directory of the run's state")
 	backend := cmd.Flags().String("backend", "build/memory-backend", "the memory-backend binary")
 	envoy := cmd.Flags().String("envoy", "", "the Envoy binary ($ENVOY, then the PATH)")
+	cmd.AddCommand(devCertsCommand())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		self, err := os.Executable()
 		if err != nil {

@@ -67,6 +67,7 @@ func healthcheckCommand() *cobra.Command {
 	url := cmd.Flags().String("url", "", "URL to ask instead of the service's own /readyz")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		target := *url
+		client := http.Client{Timeout: 3 * time.Second}
 		if target == "" {
 			p, _, err := policy.Load(*config)
 			if err != nil {
@@ -76,9 +77,16 @@ func healthcheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			target = "http://" + net.JoinHostPort("127.0.0.1", port) + "/readyz"
+			pinned, err := server.Pinned(p)
+			if err != nil {
+				return err
+			}
+			scheme := "http://"
+			if pinned != nil {
+				scheme, client.Transport = "https://", &http.Transport{TLSClientConfig: pinned}
+			}
+			target = scheme + net.JoinHostPort("127.0.0.1", port) + "/readyz"
 		}
-		client := http.Client{Timeout: 3 * time.Second}
 		res, err := client.Get(target)
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 )
 
 func newHealthcheck(env func(string) (string, bool)) *cobra.Command {
-	var listen string
+	var listen, certificate string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
@@ -22,15 +22,16 @@ func newHealthcheck(env func(string) (string, bool)) *cobra.Command {
 			if err := fromEnvironment(cmd, env); err != nil {
 				return err
 			}
-			return healthcheck(cmd.Context(), listen, timeout)
+			return healthcheck(cmd.Context(), listen, certificate, timeout)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address that the service listens on")
+	cmd.Flags().StringVar(&certificate, "tls-cert", "", "certificate (PEM) that the service shows, when it speaks TLS; completing a handshake with it is then health enough")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "time to wait for the answer")
 	return cmd
 }
 
-func healthcheck(ctx context.Context, listen string, timeout time.Duration) error {
+func healthcheck(ctx context.Context, listen, certificate string, timeout time.Duration) error {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return usageError{fmt.Errorf("--listen: %w", err)}
@@ -43,6 +44,9 @@ func healthcheck(ctx context.Context, listen string, timeout time.Duration) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if certificate != "" {
+		return handshake(ctx, net.JoinHostPort(host, port), certificate)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
 	if err != nil {
 		return err

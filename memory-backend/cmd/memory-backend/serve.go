@@ -27,18 +27,19 @@ const defaultListen = "127.0.0.1:8081"
 
 // options of serve.
 type options struct {
-	listen         string
-	data           string
-	issuer         string
-	audience       string
-	jwks           string
-	jwksPlainHTTP  bool
-	maxOpen        int
-	maxConnections int
-	maxBody        int64
-	timeout        time.Duration
-	drain          time.Duration
-	logLevel       string
+	listen                       string
+	data                         string
+	issuer                       string
+	audience                     string
+	jwks                         string
+	jwksPlainHTTP                bool
+	maxOpen                      int
+	maxConnections               int
+	maxBody                      int64
+	timeout                      time.Duration
+	drain                        time.Duration
+	logLevel                     string
+	tlsCert, tlsKey, tlsClientCA string // paths
 }
 
 func newServe(env func(string) (string, bool)) *cobra.Command {
@@ -64,6 +65,9 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	f.StringVar(&o.jwks, "txn-jwks", "", "keys that Txn-Tokens are signed with: a URL or a file")
 	f.BoolVar(&o.jwksPlainHTTP, "txn-jwks-plain-http", false,
 		"allow an http URL of another host for the keys; only on a network that is private to it and this service")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate (PEM) to speak TLS with, as TLS 1.2 or newer; read at the start")
+	f.StringVar(&o.tlsKey, "tls-key", "", "key of the certificate (PEM)")
+	f.StringVar(&o.tlsClientCA, "tls-client-ca", "", "authorities (PEM) of the edge's certificate; nobody else may connect then")
 	f.IntVar(&o.maxOpen, "max-open-tenants", 64, "tenants' files that are open at a time")
 	f.IntVar(&o.maxConnections, "max-connections", 1024, "connections that are open at a time")
 	f.Int64Var(&o.maxBody, "max-body", 2<<20, "bytes of a request's body")
@@ -84,6 +88,9 @@ func (o *options) check() (slog.Level, error) {
 		return level, errors.New("--txn-issuer and --txn-audience must not be empty")
 	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0:
 		return level, errors.New("limits and times must be positive")
+	}
+	if err := o.checkTLS(); err != nil {
+		return level, err
 	}
 	if _, _, err := net.SplitHostPort(o.listen); err != nil {
 		return level, fmt.Errorf("--listen: %w", err)
@@ -164,6 +171,9 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if listener, err = o.secured(listener); err != nil {
+		return err
 	}
 	if host, _, _ := net.SplitHostPort(listener.Addr().String()); !net.ParseIP(host).IsLoopback() {
 		log.Warn("listening beyond loopback: only the edge should reach this address", "address", listener.Addr().String())
