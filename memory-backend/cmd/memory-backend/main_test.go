@@ -220,7 +220,7 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; healthcheck(context.Background(), address, time.Second) != nil; i++ {
+		for i := 0; healthcheck(context.Background(), address, "", time.Second) != nil; i++ {
 			if i > 500 {
 				t.Fatal("does not answer")
 			}
