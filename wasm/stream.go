@@ -43,6 +43,8 @@ type stream struct {
 	rules     *inspect.Rules // nil until they are known
 	requestID string
 	hashKey   []byte
+	tenant    string // of the caller
+	agent     string // that the request is for, or ""
 	method    string
 	origin    string
 	header    inspect.Header // of the request, until its plan is made
@@ -124,6 +126,7 @@ func (s *stream) readDecision() (digest string, ok bool) {
 	}
 	decision := inspect.Header(list)
 	s.requestID = decision.Get("request_id")
+	s.tenant, s.agent = decision.Get("tenant"), decision.Get("agent")
 	if key := decision.Get("hash_key"); key != "" {
 		if s.hashKey, err = base64.RawURLEncoding.DecodeString(key); err != nil {
 			return "", false
@@ -140,6 +143,7 @@ func (s *stream) begin() types.Action {
 	if refusal != nil && !s.tolerates(&s.request, refusal) {
 		return s.refuse(refusal)
 	}
+	s.request.body.Expect(s.tenant, s.agent)
 	var room [8]string
 	for _, name := range s.rules.RequestDrop(room[:0], s.header) {
 		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {

@@ -36,7 +36,8 @@ func TestShadow(t *testing.T) {
 func shadowed(t *testing.T, c cases.Case, digest, answer string, size int) {
 	r := harness.Request{
 		Method: c.Method, Path: "/some/path", Body: c.Body,
-		Header: map[string]string{harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin, "Accept-Encoding": "gzip"},
+		Header: map[string]string{harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin, "Accept-Encoding": "gzip",
+			harness.MetadataHeader: "tenant=" + cases.Tenant + ",agent=" + cases.Agent},
 	}
 	if r.Method == "" {
 		r.Method = http.MethodPost

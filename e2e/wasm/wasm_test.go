@@ -83,7 +83,8 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 		Method: c.Method, Path: "/some/path?q=1", Body: c.Body,
 		Header: map[string]string{
 			harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin,
-			"Accept-Encoding": "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`,
+			harness.MetadataHeader: "tenant=" + cases.Tenant + ",agent=" + cases.Agent,
+			"Accept-Encoding":      "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`,
 		},
 	}
 	if r.Method == "" {

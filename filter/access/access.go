@@ -11,17 +11,23 @@ import (
 	"fmt"
 
 	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/mention"
 )
 
 // Check says whether p may use a route that requires all of the scopes, on the
-// agent that the request names, or "" when it names none.
-func Check(p *identity.Principal, scopes []string, agent string) error {
+// agents that the request names. Those must be one, and that of the session if p
+// came with one.
+func Check(p *identity.Principal, scopes []string, agents *mention.Found) error {
 	for _, scope := range scopes {
 		if !p.HasScope(scope) {
 			return identity.Forbidden(identity.ReasonInsufficientScope, fmt.Errorf("the scope %q is missing", scope))
 		}
 	}
-	if p.Agent != "" && agent != "" && p.Agent != agent {
+	want := p.Agent
+	if want == "" {
+		want = agents.First()
+	}
+	if !agents.Is(want) {
 		return identity.Forbidden(identity.ReasonAgentMismatch, nil)
 	}
 	return nil

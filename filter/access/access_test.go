@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/mention"
 )
 
 func principal(agent string, scopes ...string) *identity.Principal {
@@ -17,22 +18,34 @@ func TestCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		p      *identity.Principal
 		scopes []string
-		agent  string
+		agents []string        // that the request names
 		reason identity.Reason // "" when allowed
 	}{
-		"nothing is required":       {principal(""), nil, "", ""},
-		"all scopes are held":       {principal("", "b", "a", "c"), []string{"a", "c"}, "", ""},
-		"one scope is missing":      {principal("", "a"), []string{"a", "b"}, "", identity.ReasonInsufficientScope},
-		"no scopes at all":          {principal(""), []string{"a"}, "", identity.ReasonInsufficientScope},
-		"a prefix is not the scope": {principal("", "memory:read"), []string{"memory:read:all"}, "", identity.ReasonInsufficientScope},
-		"the session's agent":       {principal("x", "a"), []string{"a"}, "x", ""},
-		"another agent":             {principal("x", "a"), []string{"a"}, "y", identity.ReasonAgentMismatch},
-		"case counts":               {principal("x", "a"), []string{"a"}, "X", identity.ReasonAgentMismatch},
-		"a path without agent":      {principal("x", "a"), []string{"a"}, "", ""},
-		"a principal of all agents": {principal("", "a"), []string{"a"}, "y", ""},
+		"nothing is required":         {principal(""), nil, nil, ""},
+		"all scopes are held":         {principal("", "b", "a", "c"), []string{"a", "c"}, nil, ""},
+		"one scope is missing":        {principal("", "a"), []string{"a", "b"}, nil, identity.ReasonInsufficientScope},
+		"no scopes at all":            {principal(""), []string{"a"}, nil, identity.ReasonInsufficientScope},
+		"a prefix is not the scope":   {principal("", "memory:read"), []string{"memory:read:all"}, nil, identity.ReasonInsufficientScope},
+		"the session's agent":         {principal("x", "a"), []string{"a"}, []string{"x"}, ""},
+		"another agent":               {principal("x", "a"), []string{"a"}, []string{"y"}, identity.ReasonAgentMismatch},
+		"case counts":                 {principal("x", "a"), []string{"a"}, []string{"X"}, identity.ReasonAgentMismatch},
+		"a path without agent":        {principal("x", "a"), []string{"a"}, nil, ""},
+		"a principal of all agents":   {principal("", "a"), []string{"a"}, []string{"y"}, ""},
+		"the session's agent twice":   {principal("x", "a"), nil, []string{"x", "x"}, ""},
+		"and another":                 {principal("x", "a"), nil, []string{"x", "y"}, identity.ReasonAgentMismatch},
+		"another and the session's":   {principal("x", "a"), nil, []string{"y", "x"}, identity.ReasonAgentMismatch},
+		"an empty agent":              {principal("x", "a"), nil, []string{""}, identity.ReasonAgentMismatch},
+		"two agents":                  {principal("", "a"), nil, []string{"x", "y"}, identity.ReasonAgentMismatch},
+		"an agent and an empty one":   {principal("", "a"), nil, []string{"x", ""}, identity.ReasonAgentMismatch},
+		"one agent twice":             {principal("", "a"), nil, []string{"x", "x"}, ""},
+		"an empty one for all agents": {principal("", "a"), nil, []string{""}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := Check(c.p, c.scopes, c.agent)
+			var agents mention.Found
+			for _, agent := range c.agents {
+				agents.Add(agent)
+			}
+			err := Check(c.p, c.scopes, &agents)
 			if c.reason == "" {
 				if err != nil {
 					t.Fatalf("refused: %v", err)

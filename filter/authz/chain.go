@@ -15,11 +15,11 @@ import (
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/mention"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/session"
-	"github.com/memgate/memgate/filter/tenant"
 	"github.com/memgate/memgate/filter/token"
 	"github.com/memgate/memgate/filter/txntoken"
 )
@@ -64,6 +64,7 @@ type plan struct {
 	when     *access.Condition // or nil
 	sender   string            // how a token must be bound to its sender, or ""
 	class    [2]class          // by whether the method writes
+	places   places            // that name whom a request is for
 }
 
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
@@ -109,7 +110,7 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 		return nil, err
 	}
 	wire := body.AppendBinary(nil)
-	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained}
+	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained, places: placesOf(c.policy, r)}
 	c.contents[out.content] = wire
 	if out.hashes && len(c.hashKey) == 0 {
 		return nil, errors.New("the action hash needs pii.key")
@@ -213,15 +214,18 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 	}
 	pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
 
-	if err := tenantOf(d.Principal, match); err != nil {
+	tenants, agents, err := plan.places.find(r, &match)
+	if err != nil {
+		return c.deny(d, r, StageTenant, ReasonQuery, problem.MalformedRequest, err)
+	}
+	if err := sameTenant(d.Principal, &tenants); err != nil {
 		return c.refuse(d, r, StageTenant, err)
 	}
 	pass(Step{StageTenant, Pass, d.Principal.Tenant})
 
-	agent, _ := match.Param("agent_id")
 	if c.policy.Access.Mode == policy.ModeOff {
 		pass(Step{StageAccess, Off, "access.mode is off"})
-	} else if err := mayUse(ctx, r, d.Principal, match, plan, agent); err == nil {
+	} else if err := mayUse(ctx, r, d.Principal, match, plan, &agents); err == nil {
 		pass(Step{StageAccess, Pass, plan.scope})
 	} else if c.policy.Access.Mode == policy.ModeShadow {
 		pass(d.wouldDeny(StageAccess, identity.ReasonOf(err), errors.Unwrap(err)))
@@ -229,6 +233,10 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		return c.refuse(d, r, StageAccess, err)
 	}
 
+	if plan.places.body {
+		d.Agent = agentOf(d.Principal, &agents)
+	}
+	agent, _ := match.Param("agent_id")
 	class := &plan.class[writes(r.Method)]
 	if c.policy.Limits.Mode == policy.ModeOff {
 		pass(Step{StageQuota, Off, "limits.mode is off"})
@@ -247,8 +255,8 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 }
 
 // mayUse says why p may not use the route, or nil.
-func mayUse(ctx context.Context, r *Request, p *identity.Principal, match policy.RouteMatch, plan *plan, agent string) error {
-	if err := access.Check(p, match.Route.Require.Scopes, agent); err != nil || plan.when == nil {
+func mayUse(ctx context.Context, r *Request, p *identity.Principal, match policy.RouteMatch, plan *plan, agents *mention.Found) error {
+	if err := access.Check(p, match.Route.Require.Scopes, agents); err != nil || plan.when == nil {
 		return err
 	}
 	return plan.when.Holds(ctx, p, access.Facts{Method: r.Method, Params: match.Params(), Route: match.Route.Name})
@@ -313,17 +321,6 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 
 func notAccepted(what string) error {
 	return identity.Unauthenticated(ReasonNotAccepted, fmt.Errorf("the policy does not accept %s", what))
-}
-
-// tenantOf compares the tenant of the principal with one that the path names.
-func tenantOf(p *identity.Principal, m policy.RouteMatch) error {
-	named, ok := m.Param("tenant")
-	if !ok {
-		if named, ok = m.Param("tenant_id"); !ok {
-			named = p.Tenant
-		}
-	}
-	return tenant.Compare(p.Tenant, named)
 }
 
 func kinds(c identity.Credentials) string {
@@ -449,7 +446,7 @@ func (c *Chain) refuse(d *Decision, r *Request, stage Stage, err error) *Decisio
 // headers that the Wasm filter puts on every other response.
 func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reason, p problem.Problem, err error) *Decision {
 	d.Allowed, d.Stage, d.Reason, d.Err = false, stage, reason, err
-	d.Upstream, d.Remove, d.Content, d.HashKey = nil, nil, "", ""
+	d.Upstream, d.Remove, d.Content, d.HashKey, d.Agent = nil, nil, "", "", ""
 	d.Status, d.Problem = p.Status, p
 	d.Response = append(d.Response, c.security.Set...)
 	d.Response = c.cors.Response(d.Response, r.Origin)

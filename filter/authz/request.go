@@ -51,6 +51,11 @@ type Request struct {
 	// in lower case, each once.
 	Reserved []string
 	reserved map[string]bool // of Reserved, once it is long
+
+	// The headers themselves, in whichever form they came.
+	lines  []*corev3.HeaderValue
+	joined map[string]string
+	added  [][2]string
 }
 
 // Names of the headers that the edge itself sets for the upstream.
@@ -120,6 +125,25 @@ var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-tok
 
 // Add takes one header into account. Names compare without regard to case.
 func (r *Request) Add(name, value string) {
+	r.added = append(r.added, [2]string{name, value})
+	r.read(name, value)
+}
+
+// each visits all headers.
+func (r *Request) each(visit func(name, value string)) {
+	for _, h := range r.lines {
+		visit(h.GetKey(), headerValue(h))
+	}
+	for name, value := range r.joined {
+		visit(name, value)
+	}
+	for _, h := range r.added {
+		visit(h[0], h[1])
+	}
+}
+
+// read notes what a header says, if it is one that a decision depends on always.
+func (r *Request) read(name, value string) {
 	switch {
 	case named(name, "dpop"):
 		r.Proof = append(r.Proof, value)
@@ -190,14 +214,15 @@ func fromCheck(req *authv3.CheckRequest) *Request {
 	r.Scheme, r.Host = http.GetScheme(), http.GetHost()
 	r.Certificate = req.GetAttributes().GetSource().GetCertificate()
 	r.Address = req.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
-	if raw := http.GetHeaderMap().GetHeaders(); len(raw) > 0 {
-		for _, h := range raw {
-			r.Add(h.GetKey(), headerValue(h))
+	if r.lines = http.GetHeaderMap().GetHeaders(); len(r.lines) > 0 {
+		for _, h := range r.lines {
+			r.read(h.GetKey(), headerValue(h))
 		}
 		return r
 	}
-	for name, value := range http.GetHeaders() {
-		r.Add(name, value)
+	r.joined = http.GetHeaders()
+	for name, value := range r.joined {
+		r.read(name, value)
 	}
 	return r
 }

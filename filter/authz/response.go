@@ -55,7 +55,7 @@ func (d *Decision) denied(requestID string) *authv3.CheckResponse {
 }
 
 // maxMetadata is how many members [Decision.metadata] has at most.
-const maxMetadata = 13
+const maxMetadata = 14
 
 // metadata is what the Wasm filter and the access log learn of the decision.
 func (d *Decision) metadata(requestID string) *structpb.Struct {
@@ -91,6 +91,7 @@ func (d *Decision) metadata(requestID string) *structpb.Struct {
 		set("decision", audit.Allow)
 		set("content", d.Content)
 		set("hash_key", d.HashKey)
+		set("agent", d.Agent)
 	} else {
 		set("decision", audit.Deny)
 	}

@@ -48,6 +48,10 @@ type Body struct {
 	// Identifiers are the paths of members that are left as they are, each once;
 	// see [pii.Config].
 	Identifiers []string
+	// Tenants and Agents are the paths of members that name the tenant, and the
+	// agent, of a request, each once in both; see [pii.Config]. They are compared
+	// with those of the caller.
+	Tenants, Agents []string
 	// PII is what is done with each entity that is found.
 	PII pii.Policy
 }
@@ -60,7 +64,8 @@ const (
 	MaxWire = 64 << 10
 	// MaxTypes is the number of media types of a body.
 	MaxTypes = 32
-	// MaxFields is the number of field limits of a body, and of its identifiers.
+	// MaxFields is the number of field limits of a body, of its identifiers, and
+	// of the members that name a tenant, or an agent.
 	MaxFields = 128
 	// MaxPath is the length of a field's path in bytes.
 	MaxPath = 256
@@ -184,6 +189,15 @@ func (b *Body) validate(name string) error {
 			return invalid(name+".identifiers: "+path, nil)
 		}
 	}
+	if len(b.Tenants) > MaxFields || len(b.Agents) > MaxFields {
+		return invalid(name+".compare", nil)
+	}
+	named := slices.Concat(b.Tenants, b.Agents)
+	for i, path := range named {
+		if !validPath(path) || slices.Contains(named[:i], path) {
+			return invalid(name+".compare: "+path, nil)
+		}
+	}
 	for e, a := range b.PII.Actions {
 		if known, ok := pii.ParseAction(a.String()); !ok || known != a {
 			return &Error{UnknownAction, pii.Entity(e).String(), nil}
@@ -208,9 +222,10 @@ func validPath(s string) bool {
 func (b *Body) Fits(n int64) bool { return b.MaxBytes < 0 || n <= b.MaxBytes }
 
 // Inspects reports whether the policy asks to look into the body at all: an
-// entity has an action other than allow, or a field has a limit.
+// entity has an action other than allow, a field has a limit, or a member is
+// compared.
 func (b *Body) Inspects() bool {
-	if len(b.Fields) > 0 {
+	if len(b.Fields) > 0 || b.Compares() {
 		return true
 	}
 	for _, a := range b.PII.Actions {
@@ -220,6 +235,10 @@ func (b *Body) Inspects() bool {
 	}
 	return false
 }
+
+// Compares reports whether members are compared with the caller's tenant or
+// agent.
+func (b *Body) Compares() bool { return len(b.Tenants) > 0 || len(b.Agents) > 0 }
 
 // Pseudonyms reports whether an entity's action needs the tenant's hash key.
 func (b *Body) Pseudonyms() bool {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +33,8 @@ func example(t testing.TB) *Policy {
 			MaxDepth:    32,
 			Fields:      []pii.FieldLimit{{Path: "content", Max: 10 << 10}, {Path: "memories[].content", Max: 10 << 10}, {Path: "metadata", Max: 5 << 10}},
 			Identifiers: []string{"agent_id", "user_id"},
+			Tenants:     []string{"metadata.tenant", "tenant_id"},
+			Agents:      []string{"agent_id"},
 		},
 		Response: Body{MaxBytes: NoLimit},
 		CORS: cors.Policy{
@@ -85,7 +88,7 @@ func TestRoundTrip(t *testing.T) {
 // understand each other, or refuse each other by the version.
 func TestGolden(t *testing.T) {
 	got := example(t).AppendBinary(nil)
-	file := filepath.Join("testdata", "policy.v2.golden")
+	file := filepath.Join("testdata", "policy.v3.golden")
 	if *update {
 		if err := os.WriteFile(file, []byte(strconv.Quote(string(got))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
@@ -104,6 +107,7 @@ func TestEncodingIsCanonical(t *testing.T) {
 	a, b := example(t), example(t)
 	f := b.Request.Fields
 	f[0], f[2] = f[2], f[0]
+	slices.Reverse(b.Request.Tenants)
 	if !bytes.Equal(a.AppendBinary(nil), b.AppendBinary(nil)) {
 		t.Error("the order of fields changes the digest")
 	}
@@ -133,7 +137,7 @@ func wire(parts ...any) []byte {
 }
 
 func TestParseRefuses(t *testing.T) {
-	emptyBody := []any{0, 0, 0, 0, 0, 0}
+	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0}
 	tail := []any{0, 0, 0, 0, 0, 0, 0, 0} // cors and headers with nothing in them
 	request := func(parts ...any) []byte { return wire(append(append(parts, emptyBody...), tail...)...) }
 	after := func(parts ...any) []byte { return wire(append(append(emptyBody, emptyBody...), parts...)...) }
@@ -170,23 +174,27 @@ func TestParseRefuses(t *testing.T) {
 		{"count beyond the input", request(0, 0, 30), Malformed},
 		{"string beyond the input", wire(0, 0, 1, 100, []byte("a/b")), Malformed},
 		{"too many types", request(0, 0, MaxTypes+1, 0, 0), Malformed},
-		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0), Invalid},
-		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0), Invalid},
+		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0, 0, 0), Invalid},
+		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0, 0, 0), Invalid},
 		{"fields out of order", request(0, 0, 0, 2, "b", 1, "a", 1, 0), Malformed},
 		{"field twice", request(0, 0, 0, 2, "a", 1, "a", 1, 0), Malformed},
 		{"empty path", request(0, 0, 0, 1, "", 1, 0), Malformed},
-		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0), Invalid},
-		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0), Invalid},
+		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0, 0, 0), Invalid},
+		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0, 0, 0), Invalid},
 		{"field limit too great", request(0, 0, 0, 1, "a", MaxField+1, 0), Malformed},
 		{"identifiers out of order", request(0, 0, 0, 0, 2, "b", "a", 0), Malformed},
 		{"identifier twice", request(0, 0, 0, 0, 2, "a", "a", 0), Malformed},
-		{"empty identifier", request(0, 0, 0, 0, 1, "", 0), Invalid},
-		{"unknown entity", request(0, 0, 0, 0, 0, 1, "FAVOURITE_COLOUR", "redact"), UnknownEntity},
-		{"entity by another case", request(0, 0, 0, 0, 0, 1, "email_address", "redact"), UnknownEntity},
-		{"unknown action", request(0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "shred"), UnknownAction},
-		{"allow spelt out", request(0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
-		{"entities out of order", request(0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
-		{"entity twice", request(0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
+		{"empty identifier", request(0, 0, 0, 0, 1, "", 0, 0, 0), Invalid},
+		{"tenants out of order", request(0, 0, 0, 0, 0, 2, "b", "a", 0, 0), Malformed},
+		{"agent twice", request(0, 0, 0, 0, 0, 0, 2, "a", "a", 0), Malformed},
+		{"a tenant that is an agent", request(0, 0, 0, 0, 0, 1, "a", 1, "a", 0), Invalid},
+		{"empty tenant", request(0, 0, 0, 0, 0, 1, "", 0, 0), Invalid},
+		{"unknown entity", request(0, 0, 0, 0, 0, 0, 0, 1, "FAVOURITE_COLOUR", "redact"), UnknownEntity},
+		{"entity by another case", request(0, 0, 0, 0, 0, 0, 0, 1, "email_address", "redact"), UnknownEntity},
+		{"unknown action", request(0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "shred"), UnknownAction},
+		{"allow spelt out", request(0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
+		{"entities out of order", request(0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
+		{"entity twice", request(0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
 		{"unknown flag", after(0, 0, 0, 0, 4, 0, 0, 0), Malformed},
 		{"age too great", after(0, 0, 0, 0, 0, 86401, 0, 0), Malformed},
 		{"star with credentials", after(1, "*", 0, 0, 0, 1, 0, 0, 0), Invalid},
@@ -232,6 +240,9 @@ func TestValidateRefuses(t *testing.T) {
 		{"identifiers", func(p *Policy) { p.Request.Identifiers = make([]string, MaxFields+1) }},
 		{"identifier twice", func(p *Policy) { p.Request.Identifiers = []string{"user_id", "user_id"} }},
 		{"no identifier", func(p *Policy) { p.Request.Identifiers = []string{""} }},
+		{"tenants", func(p *Policy) { p.Request.Tenants = make([]string, MaxFields+1) }},
+		{"tenant and agent", func(p *Policy) { p.Request.Agents = p.Request.Tenants }},
+		{"no agent", func(p *Policy) { p.Request.Agents = []string{""} }},
 		{"negative field", func(p *Policy) { p.Request.Fields = []pii.FieldLimit{{Path: "a", Max: -1}} }},
 		{"long path", func(p *Policy) { p.Request.Fields = []pii.FieldLimit{{Path: strings.Repeat("a", MaxPath+1), Max: 1}} }},
 		{"cors", func(p *Policy) { p.CORS.AllowOrigins = []string{"*"} }},

@@ -10,15 +10,15 @@ import (
 	"github.com/memgate/memgate/filter/pii"
 )
 
-// The encoded form, version 2. A number is an unsigned LEB128 varint in its
+// The encoded form, version 3. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
 //	policy  = magic version modes request:body response:body cors headers
 //	modes   = two bits for each stage: content, pii, cors, headers
-//	body    = max_bytes+1 max_depth types fields identifiers actions
-//	fields  = list of (path max), identifiers = list of path, both in strict
-//	          order of path
+//	body    = max_bytes+1 max_depth types fields identifiers tenants agents actions
+//	fields  = list of (path max), identifiers, tenants, agents = list of path,
+//	          all in strict order of path
 //	actions = list of (entity action), by name, in strict order of entity,
 //	          without the entities whose action is allow
 //	cors    = origins methods headers exposed flags max_age
@@ -29,7 +29,7 @@ import (
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 2
+	version = 3
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -37,7 +37,7 @@ const (
 )
 
 // AppendBinary appends the encoded policy to dst. It is deterministic and does
-// not depend on the order of Fields and Identifiers. A policy that is not valid
+// not depend on the order of Fields and of other lists of paths. A policy that is not valid
 // ([Policy.Validate]) gives bytes that [Parse] refuses.
 func (p *Policy) AppendBinary(dst []byte) []byte {
 	dst = append(dst, magic...)
@@ -79,9 +79,11 @@ func (b *Body) append(dst []byte) []byte {
 		dst = appendNumber(appendString(dst, f.Path), uint64(f.Max))
 	}
 
-	identifiers := slices.Clone(b.Identifiers)
-	slices.Sort(identifiers)
-	dst = appendStrings(dst, identifiers)
+	for _, list := range [...][]string{b.Identifiers, b.Tenants, b.Agents} {
+		paths := slices.Clone(list)
+		slices.Sort(paths)
+		dst = appendStrings(dst, paths)
+	}
 
 	var entities []string
 	for e, a := range b.PII.Actions {
@@ -234,13 +236,9 @@ func (r *reader) body(b *Body) {
 		b.Fields = append(b.Fields, f)
 	}
 
-	b.Identifiers = r.strings(MaxFields, MaxPath)
-	for i, path := range b.Identifiers {
-		if i > 0 && path <= b.Identifiers[i-1] {
-			r.fail(Malformed, "order of identifiers")
-			return
-		}
-	}
+	b.Identifiers = r.paths()
+	b.Tenants = r.paths()
+	b.Agents = r.paths()
 
 	last = ""
 	for range r.count(maxEntities) {
@@ -266,6 +264,18 @@ func (r *reader) body(b *Body) {
 		last = name
 		b.PII.Actions[e] = a
 	}
+}
+
+// paths reads a list of paths in their order.
+func (r *reader) paths() []string {
+	list := r.strings(MaxFields, MaxPath)
+	for i, path := range list {
+		if i > 0 && path <= list[i-1] {
+			r.fail(Malformed, "order of paths")
+			return nil
+		}
+	}
+	return list
 }
 
 // Bounds of the list of actions, for any build's entities.

@@ -29,6 +29,11 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	}
 	out.Request.Identifiers = r.Content.Identifiers
 	out.Response.Identifiers = r.Content.Identifiers
+	tenant, agent := p.Named(r)
+	out.Request.Tenants = tenant.Body
+	if p.Access.Mode == ModeEnforce {
+		out.Request.Agents = agent.Body
+	}
 	var err error
 	if out.Headers, err = p.SecurityHeaders(); err != nil {
 		return content.Policy{}, err

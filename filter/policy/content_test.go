@@ -130,3 +130,46 @@ func TestEveryEntityIsClassified(t *testing.T) {
 		t.Error("default is no entity")
 	}
 }
+
+// Where a request names a tenant or an agent is said by its route, else by the policy, and
+// never where there is no caller, or what comes of it is not enforced.
+func TestNamed(t *testing.T) {
+	const text = `version: 1
+upstream: { address: "a:1" }
+identity: { api_keys: { file: file:k } }
+compare: { tenant: { headers: [X-Org], body: [org] }, agent: { query: [agent], body: [agent] } }
+routes:
+  - { match: { path: /general } }
+  - { match: { path: /own }, compare: { tenant: { query: [t], body: ["[].t", u] } } }
+  - { match: { path: /none }, compare: { tenant: {}, agent: {} } }
+  - { match: { path: /open }, anonymous: true }
+`
+	for mode, agents := range map[string][]string{"enforce": {"agent"}, "shadow": nil, "off": nil} {
+		p, _, err := Parse([]byte(text+"access: { mode: "+mode+" }\n"), "f", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []struct {
+			tenants, agents, headers, query []string
+		}{
+			{[]string{"org"}, agents, []string{"X-Org"}, nil},
+			{[]string{"[].t", "u"}, agents, nil, []string{"t"}},
+			{nil, nil, nil, nil},
+			{nil, nil, nil, nil},
+		} {
+			r := &p.Routes[i]
+			body, err := p.Content(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tenant, _ := p.Named(r)
+			if !slices.Equal(body.Request.Tenants, want.tenants) || !slices.Equal(body.Request.Agents, want.agents) ||
+				!slices.Equal(tenant.Headers, want.headers) || !slices.Equal(tenant.Query, want.query) {
+				t.Errorf("%s with mode %s: %+v, %+v", r.Name, mode, body.Request, tenant)
+			}
+			if body.Response.Compares() {
+				t.Errorf("%s: a response is compared", r.Name)
+			}
+		}
+	}
+}

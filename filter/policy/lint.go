@@ -26,6 +26,7 @@ func (p *Policy) Lint() []Finding {
 	l.identity()
 	l.limits()
 	l.modes()
+	l.compare("compare", &p.Compare)
 	l.pii()
 	for i := range p.Routes {
 		if !p.Routes[i].Own || l.inFile(routePath(i)) {

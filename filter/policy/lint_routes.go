@@ -83,6 +83,10 @@ func (l *linter) route(i int) {
 		l.err(path+".limit", "limit-zero", "a limit of zero refuses every request; remove the route instead")
 	}
 	l.weight(path, r)
+	l.compare(path+".compare", &r.Compare)
+	if r.Anonymous && (r.Compare.Tenant != nil || r.Compare.Agent != nil) {
+		l.err(path+".compare", "anonymous-scopes", "the route is anonymous, and there is no caller to compare with; remove one of the two")
+	}
 	l.content(path+".content", r)
 }
 
@@ -129,7 +133,7 @@ func (l *linter) content(path string, r *Route) {
 
 	// What the Wasm filter would refuse for any other reason, such as too many
 	// fields. It is looked at only when its parts are sound.
-	if l.reported(path) || l.reported("cors.") || l.reported("headers.") || l.reported("pii.") {
+	if l.reported(path) || l.reported("compare.") || l.reported(strings.TrimSuffix(path, ".content")+".compare") || l.reported("cors.") || l.reported("headers.") || l.reported("pii.") {
 		return
 	}
 	if _, err := l.p.Content(r); err != nil {

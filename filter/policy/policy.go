@@ -28,6 +28,7 @@ type Policy struct {
 	CORS        CORS        `yaml:"cors" doc:"cross-origin requests; nothing is allowed unless named"`
 	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
 	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
+	Compare     Compare     `yaml:"compare" doc:"where requests name a tenant or an agent, which must then be the caller's; in a path {tenant}, {tenant_id} and {agent_id} do so always"`
 	Access      Access      `yaml:"access" doc:"what principals may do"`
 	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant, and beside it"`
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
@@ -200,6 +201,19 @@ type Access struct {
 	Roles map[string][]string `yaml:"roles" doc:"name of a role to the scopes that it brings"`
 }
 
+// Compare says where requests name a tenant or an agent.
+type Compare struct {
+	Tenant *Named `yaml:"tenant" doc:"where a tenant is named; another than the credential's is refused with 403"`
+	Agent  *Named `yaml:"agent" doc:"where an agent is named; another than the session's is refused with 403, and so are two different ones"`
+}
+
+// Named are the places of a request that name one thing.
+type Named struct {
+	Headers []string `yaml:"headers" doc:"names of headers, such as X-Tenant-ID"`
+	Query   []string `yaml:"query" doc:"names of parameters of the query, such as tenant_id; where there are any, a query that cannot be decoded in one way only is refused"`
+	Body    []string `yaml:"body" doc:"member paths of a JSON body, such as tenant_id or metadata.tenant, or names of a form; the value has to be a string, or null for none"`
+}
+
 // PII says what is done with each entity in each direction.
 type PII struct {
 	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
@@ -216,6 +230,7 @@ type Route struct {
 	Class     string  `yaml:"class" doc:"rate class; read for GET, HEAD and OPTIONS and write for others when empty"`
 	Limit     *Rate   `yaml:"limit" doc:"a rate of this route's own instead of its class's"`
 	Weight    int     `yaml:"weight" doc:"how many requests a request counts as" default:"1" min:"1" max:"1000000"`
+	Compare   Compare `yaml:"compare" doc:"where requests of this route name a tenant, or an agent, instead of the general places; {} for nowhere but the path"`
 	Content   Content `yaml:"content" doc:"rules for the bodies"`
 
 	// Own is set on the routes that memgate serves itself: the sessions API and

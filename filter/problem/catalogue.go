@@ -27,9 +27,10 @@ var (
 	// TenantMismatch: the request names a tenant that is not the principal's.
 	TenantMismatch = Problem{"tenant-mismatch", "Tenant mismatch", 403,
 		"The request names a tenant that the credential does not belong to. Leave the tenant out, or use a credential of that tenant."}
-	// AgentMismatch: a session's agent is not the one that the path names.
+	// AgentMismatch: the request names another agent than its session is for, or
+	// several.
 	AgentMismatch = Problem{"agent-mismatch", "Agent mismatch", 403,
-		"The session was activated for another agent. Activate the agent that the path names and use its session token."}
+		"The request names another agent than its session is for, or more than one. Name one, and use a session token that was activated for it."}
 	// NoRoute: no rule of the policy lets the request through.
 	NoRoute = Problem{"no-route", "Request not allowed", 403,
 		"No rule allows this method and path. Check both."}

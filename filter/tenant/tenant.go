@@ -1,12 +1,10 @@
-// Package tenant says what can name a tenant, makes that name of the claims of a verified
-// token, and compares the tenant that a request names with that of its verified principal. A tenant is never taken from the request: package
+// Package tenant says what can name a tenant, and makes that name of the claims of a verified
+// token. A tenant is never taken from the request: package
 // token, apikey and session take it from the credential (design: "Tenant: only from the
 // verified principal").
 //
 // The package is pure.
 package tenant
-
-import "github.com/memgate/memgate/filter/identity"
 
 // MaxLength is the largest length of a tenant's name, in bytes.
 const MaxLength = 64
@@ -28,15 +26,4 @@ func Valid(s string) bool {
 		}
 	}
 	return true
-}
-
-// Compare compares the tenant of the verified principal with one that the request names
-// in a header, path, query or body; requestNamed is empty where it names none. The
-// comparison is exact, case included. A difference is an *identity.Error of
-// identity.ClassForbidden (403) with identity.ReasonTenantMismatch.
-func Compare(principalTenant, requestNamed string) error {
-	if requestNamed == "" || requestNamed == principalTenant {
-		return nil
-	}
-	return identity.Forbidden(identity.ReasonTenantMismatch, nil)
 }

@@ -3,8 +3,6 @@ package tenant
 import (
 	"strings"
 	"testing"
-
-	"github.com/memgate/memgate/filter/identity"
 )
 
 func TestValid(t *testing.T) {
@@ -16,29 +14,6 @@ func TestValid(t *testing.T) {
 	} {
 		if Valid(s) != want {
 			t.Errorf("Valid(%q) = %v", s, !want)
-		}
-	}
-}
-
-func TestCompare(t *testing.T) {
-	for _, tt := range []struct {
-		principal, named string
-		ok               bool
-	}{
-		{"acme", "", true},
-		{"acme", "acme", true},
-		{"acme", "Acme", false},
-		{"acme", "acme ", false},
-		{"acme", "other", false},
-		{"", "acme", false},
-		{"", "", true},
-	} {
-		err := Compare(tt.principal, tt.named)
-		if (err == nil) != tt.ok {
-			t.Errorf("Compare(%q, %q) = %v", tt.principal, tt.named, err)
-		}
-		if err != nil && (!identity.IsForbidden(err) || identity.ReasonOf(err) != identity.ReasonTenantMismatch) {
-			t.Errorf("error %v", err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type Body struct {
 	shadow   bool  // what goes on is what came
 	untyped  bool  // a first byte is refused: the message does not say what it is
 	seen     int64 // bytes taken so far
+	told     bool  // by Expect
 }
 
 // begin prepares for a body.
@@ -43,8 +44,27 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 		Fields:   rules.Fields,
 
 		Identifiers: rules.Identifiers,
+		Named:       [][]string{groupTenant: rules.Tenants, groupAgent: rules.Agents},
 		Lenient:     as.response,
 	})
+}
+
+// The groups of members whose values are compared.
+const (
+	groupTenant = iota
+	groupAgent
+)
+
+// Expect says whose request it is: what a member that names a tenant, or an agent, has
+// to hold. There is no agent where the request may name any. It follows on [Rules.Request];
+// without it, and without a tenant where one is compared, no body goes on.
+func (b *Body) Expect(tenant, agent string) {
+	if b.rewriter == nil {
+		return
+	}
+	b.told = tenant != "" || len(b.rules.Tenants) == 0
+	b.rewriter.Expect(groupTenant, tenant)
+	b.rewriter.Expect(groupAgent, agent)
 }
 
 // End gives back what b used. After it b counts no findings.
@@ -65,8 +85,8 @@ func (r *Rules) End(b *Body) {
 // refusal nothing that dst holds may go on.
 //
 // These are the stages of a body, in order. The length comes first, so that an
-// oversized body costs nothing more; well-formedness, depth, field limits and
-// personal data are one pass over the bytes.
+// oversized body costs nothing more; well-formedness, depth, field limits, the
+// tenant and agent that it names, and personal data are one pass over the bytes.
 func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	// 1. Length.
 	b.seen += int64(len(piece))
@@ -85,7 +105,10 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	if b.rewriter == nil {
 		return append(dst, piece...), nil
 	}
-	// 5. Form, depth, fields, personal data.
+	if b.rules.Compares() && !b.told {
+		return dst, &problem.Unavailable
+	}
+	// 5. Form, depth, fields, whom they name, personal data.
 	before := len(dst)
 	dst, err := b.rewriter.Write(dst, piece)
 	// 6. What was held back because it could have become a finding, and the
@@ -135,6 +158,7 @@ func (b *Body) refusal(err error) Refusal {
 	}
 	var field *pii.FieldError
 	var blocked *pii.BlockedError
+	var named *pii.MismatchError
 	switch {
 	case errors.Is(err, pii.ErrMalformed):
 		return &problem.MalformedJSON
@@ -144,6 +168,10 @@ func (b *Body) refusal(err error) Refusal {
 		return &problem.FieldTooLarge
 	case errors.Is(err, pii.ErrEventTooLong):
 		return &problem.BodyTooLarge
+	case errors.As(err, &named) && named.Group == groupTenant:
+		return &problem.TenantMismatch
+	case errors.As(err, &named):
+		return &problem.AgentMismatch
 	case errors.As(err, &blocked):
 		return &problem.BlockedPII
 	}

@@ -39,6 +39,7 @@ func check(t *testing.T, rules *inspect.Rules, c cases.Case, size, first int) {
 	var b inspect.Body
 	var found inspect.Findings
 	plan, refusal := rules.Request(&b, header, c.Body == "" && !c.Chunked, nil)
+	b.Expect(cases.Tenant, cases.Agent)
 	got, refusal := run(&b, plan, refusal, c.Body, size, first)
 	if refusal != c.Refusal {
 		t.Fatalf("request: refusal %v, want %v", slug(refusal), slug(c.Refusal))
@@ -259,5 +260,33 @@ func TestParseConfig(t *testing.T) {
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("ParseConfig(%q) = %q, %v", text, got, err)
 		}
+	}
+}
+
+// Without a tenant to compare with nothing goes on, and without an agent each may be named.
+func TestExpect(t *testing.T) {
+	p := cases.Policy()
+	p.Request.Tenants, p.Request.Agents = []string{"tenant_id"}, []string{"agent_id"}
+	rules, err := inspect.Compile(p.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		body string
+		tell func(*inspect.Body)
+		want inspect.Refusal
+	}{
+		"nothing was said": {`{}`, func(*inspect.Body) {}, &problem.Unavailable},
+		"no tenant":        {`{}`, func(b *inspect.Body) { b.Expect("", "helper") }, &problem.Unavailable},
+		"no agent":         {`{"agent_id":"any"}`, func(b *inspect.Body) { b.Expect("acme", "") }, nil},
+		"both":             {`{"agent_id":"any"}`, func(b *inspect.Body) { b.Expect("acme", "helper") }, &problem.AgentMismatch},
+	} {
+		var b inspect.Body
+		plan, refusal := rules.Request(&b, add(inspect.Header{{":method", "POST"}}, "", nil, tt.body, false), false, nil)
+		tt.tell(&b)
+		if _, refusal = run(&b, plan, refusal, tt.body, 1<<30, 0); refusal != tt.want {
+			t.Errorf("%s: %v", name, slug(refusal))
+		}
+		rules.End(&b)
 	}
 }

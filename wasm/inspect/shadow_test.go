@@ -58,6 +58,7 @@ func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
 		t.Fatalf("%v is taken off", dropped)
 	}
 	plan, refusal := rules.Request(&b, header, c.Body == "" && !c.Chunked, nil)
+	b.Expect(cases.Tenant, cases.Agent)
 	body(false, c.Body, plan, &b, refusal)
 	if c.Refusal == nil {
 		b = inspect.Body{}

@@ -4,6 +4,7 @@
 package cases
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/memgate/memgate/filter/content"
@@ -102,8 +103,14 @@ func takes(mediaType string) *content.Policy {
 	})
 }
 
+// Tenant and Agent are those of the caller.
+const (
+	Tenant = "acme"
+	Agent  = "helper"
+)
+
 // All returns all cases.
-func All() []Case { return append(requests(), responses()...) }
+func All() []Case { return slices.Concat(requests(), named(), responses()) }
 
 func requests() []Case {
 	ok := Answer{Body: `{"ok":true}`}

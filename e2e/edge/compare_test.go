@@ -1,0 +1,92 @@
+package edge
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/memgate/memgate/e2e/harness"
+)
+
+// Whatever tenant or agent a request names besides its path is compared with that of its
+// credential, in each place, and the upstream gets nothing of one that differs.
+func TestCompare(t *testing.T) {
+	s := harness.StartStack(t, func(yaml string) string {
+		return yaml + "\ncompare:\n" +
+			"  tenant: { headers: [X-Tenant-ID], query: [tenant_id], body: [tenant_id, metadata.tenant] }\n" +
+			"  agent: { query: [agent_id], body: [agent_id, metadata.agent] }\n"
+	})
+	bearer := "Bearer " + s.Token("acme", scopes)
+	if r := s.JSON(t, "POST", "/api/v2/agents", strings.TrimPrefix(bearer, "Bearer "), `{"agent_id":"helper"}`); r.Status != 201 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	var session struct {
+		Token string `json:"session_token"`
+	}
+	r := s.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/helper/activate", Header: map[string]string{"Authorization": bearer}})
+	if err := json.Unmarshal([]byte(r.Body), &session); err != nil || session.Token == "" {
+		t.Fatalf("no session: %s", r.Body)
+	}
+	const path = "/api/v2/agents/helper/remember"
+	body := func(more string) string { return `{"content":"x is y","type":"fact"` + more + `}` }
+	long := `,"metadata":{"a":"` + strings.Repeat("word ", 800) + `","tenant":"evil"}`
+	for name, c := range map[string]struct {
+		path, header, value, body string
+		problem                   string // "" for one that goes on
+	}{
+		"nothing is named":           {path, "", "", body(""), ""},
+		"the own, everywhere":        {path + "?tenant_id=acme&agent_id=helper", "X-Tenant-ID", "acme", body(`,"metadata":{"tenant":"acme","agent":"helper"}`), ""},
+		"another tenant's header":    {path, "X-Tenant-ID", "evil", body(""), "tenant-mismatch"},
+		"another tenant's query":     {path + "?tenant%5Fid=evil", "", "", body(""), "tenant-mismatch"},
+		"a query that breaks off":    {path + "?a=%4", "", "", body(""), "malformed-request"},
+		"another tenant's body":      {path, "", "", body(`,"tenant_id":"evil"`), "tenant-mismatch"},
+		"by an escaped name":         {path, "", "", body(`,"\u0074enant_id":"evil"`), "tenant-mismatch"},
+		"the own tenant and another": {path, "", "", body(`,"tenant_id":"acme","tenant_id":"evil"`), "tenant-mismatch"},
+		"behind a long text":         {path, "", "", body(long), "tenant-mismatch"},
+		"another agent's query":      {path + "?agent_id=other", "", "", body(""), "agent-mismatch"},
+		"another agent's body":       {path, "", "", body(`,"metadata":{"agent":"other"}`), "agent-mismatch"},
+	} {
+		for _, credential := range [][2]string{{"Authorization", bearer}, {"X-Session-Token", session.Token}} {
+			h := map[string]string{credential[0]: credential[1], "Content-Type": "application/json"}
+			if c.header != "" {
+				h[c.header] = c.value
+			}
+			r := s.Do(t, harness.Request{Method: "POST", Path: c.path, Header: h, Body: c.body})
+			if c.problem == "" {
+				if r.Status != 200 {
+					t.Errorf("%s, %s: %d %s", name, credential[0], r.Status, r.Body)
+				}
+				continue
+			}
+			secure(t, r)
+			if got := problemOf(t, r); got != c.problem {
+				t.Errorf("%s, %s: %d %s", name, credential[0], r.Status, got)
+			}
+			if strings.Contains(r.Body, "acme") {
+				t.Errorf("%s: the caller learns of %s", name, r.Body)
+			}
+		}
+	}
+	if s.OnDisk(t, "data", "evil") {
+		t.Error("a request that was refused reached the service")
+	}
+	// An agent of a body is that of a session where the path names none.
+	for agent, want := range map[string]int{"helper": 201, "other": 403} {
+		r := s.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents", Header: map[string]string{"X-Session-Token": session.Token, "Content-Type": "application/json"}, Body: `{"agent_id":"` + agent + `"}`})
+		if r.Status != want && (want != 201 || r.Status != 409) {
+			t.Errorf("%s in a body without an agent in the path: %d %s", agent, r.Status, r.Body)
+		}
+	}
+	harness.Eventually(t, func() error {
+		lines, err := os.ReadFile(filepath.Join(s.Dir, "audit.log"))
+		for _, want := range []string{`"tenant_mismatch"`, `"agent_mismatch"`, `"tenant-mismatch"`, `"agent-mismatch"`, `"malformed_query"`} {
+			if err == nil && !strings.Contains(string(lines), want) {
+				err = errors.New("no " + want + " in the audit log")
+			}
+		}
+		return err
+	})
+}
