@@ -25,7 +25,8 @@ const (
 type plugin struct {
 	types.DefaultPluginContext
 
-	cluster string // that serves content policies
+	inspect.Config
+
 	unknown *inspect.Rules
 	cache   *inspect.Cache
 	buffers buffers
@@ -38,7 +39,7 @@ type plugin struct {
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	text, err := proxywasm.GetPluginConfiguration()
 	if err == nil {
-		p.cluster, err = inspect.ParseConfig(text)
+		p.Config, err = inspect.ParseConfig(text)
 	}
 	if err == nil {
 		p.unknown, err = inspect.Unknown()
@@ -67,7 +68,7 @@ var (
 // that waits asks by itself: an answer to one stream cannot be relied on by
 // another, as the proxy cancels a callout when its stream ends.
 func (p *plugin) fetch(digest string, then func(*inspect.Rules)) error {
-	_, err := proxywasm.DispatchHttpCall(p.cluster, [][2]string{
+	_, err := proxywasm.DispatchHttpCall(p.Cluster, [][2]string{
 		{":method", "GET"},
 		{":path", "/v1/content/" + digest},
 		{":scheme", "http"},
@@ -83,7 +84,7 @@ func (p *plugin) fetch(digest string, then func(*inspect.Rules)) error {
 	})
 	if err != nil {
 		p.failed.Increment(1)
-		proxywasm.LogError("memgate: cluster " + p.cluster + " cannot be called: " + err.Error())
+		proxywasm.LogError("memgate: cluster " + p.Cluster + " cannot be called: " + err.Error())
 	}
 	return err
 }

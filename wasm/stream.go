@@ -67,6 +67,7 @@ type side struct {
 	drained bool   // bytes were taken out of the proxy's buffer
 	size    int    // bytes in the proxy's buffer while the rules are awaited
 	done    bool   // the body is complete
+	ahead   bool   // the headers went on before the body was checked
 	counted bool   // its findings are in the stream's
 }
 
@@ -150,11 +151,26 @@ func (s *stream) begin() types.Action {
 			return s.refuse(&problem.Unavailable)
 		}
 	}
-	if s.request.plan == inspect.Hold {
+	if s.request.plan == inspect.Hold && !s.plugin.PassHeaders {
 		return types.ActionPause
+	}
+	if s.request.plan == inspect.Hold && !s.headAhead() {
+		return s.refuse(&problem.Unavailable)
 	}
 	s.header = nil
 	return types.ActionContinue
+}
+
+// headAhead lets the headers of a request go before its body was checked, where the
+// proxy cannot hold them back. They then say nothing of a body that may change.
+func (s *stream) headAhead() bool {
+	s.request.ahead = true
+	for _, name := range append([]string{"content-length"}, inspect.Digests[:]...) {
+		if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // OnHttpRequestBody checks a piece of the body, and lets the request go on after
@@ -252,6 +268,10 @@ func (s *stream) finishRequest() bool {
 		s.refuse(&problem.Unavailable)
 		return false
 	}
+	if r.ahead {
+		s.release(r)
+		return true
+	}
 	if changed {
 		for _, name := range inspect.Digests {
 			if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
@@ -288,6 +308,9 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 		var refusal inspect.Refusal
 		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, s.hashKey); refusal != nil && !s.tolerates(r, refusal) {
 			return s.refuse(refusal)
+		}
+		if r.plan == inspect.Hold && s.plugin.PassHeaders {
+			r.plan = inspect.Stream // which needs no correction of headers that have gone
 		}
 		s.rules.NoteHeaders(&s.shadow, header)
 		s.reportShadow()

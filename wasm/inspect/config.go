@@ -3,32 +3,56 @@ package inspect
 import "errors"
 
 // ErrConfig means that a plugin configuration is not of the form
-// {"cluster": "name"}.
-var ErrConfig = errors.New(`want {"cluster": "name"}, the cluster of memgate's HTTP port`)
+// {"cluster": "name"} or {"cluster": "name", "headers": "pass"}.
+var ErrConfig = errors.New(`want {"cluster": "name"}, the cluster of memgate's HTTP port, and "headers": "pass" where the proxy cannot hold headers back`)
 
 // maxCluster is the length of a cluster's name in bytes.
 const maxCluster = 512
 
-// ParseConfig returns the cluster that a plugin configuration names. Every mesh
-// hands a plugin JSON. This is an object with one member, whose value has no
-// escapes: names of clusters need none.
-func ParseConfig(text []byte) (cluster string, err error) {
+// Config is a plugin's configuration.
+type Config struct {
+	// Cluster is that of memgate's HTTP port.
+	Cluster string
+	// PassHeaders is set where the proxy does not let a filter hold headers back
+	// until the body is known, as the WasmPlugin of Istio and the extensions of
+	// Envoy Gateway do not: headers then go ahead, without a length.
+	PassHeaders bool
+}
+
+// ParseConfig reads a plugin's configuration. Every mesh hands a plugin JSON. This
+// is an object whose members stand in the order of their names, each a string
+// without escapes: names of clusters need none.
+func ParseConfig(text []byte) (Config, error) {
+	var c Config
 	p := parser(text)
 	if !p.take('{') {
-		return "", ErrConfig
+		return Config{}, ErrConfig
 	}
 	key, ok := p.string()
 	if !ok || key != "cluster" || !p.take(':') {
-		return "", ErrConfig
+		return Config{}, ErrConfig
 	}
-	cluster, ok = p.string()
-	if !ok || cluster == "" || len(cluster) > maxCluster || !p.take('}') {
-		return "", ErrConfig
+	c.Cluster, ok = p.string()
+	if !ok || c.Cluster == "" || len(c.Cluster) > maxCluster {
+		return Config{}, ErrConfig
+	}
+	if p.take(',') {
+		key, ok = p.string()
+		if !ok || key != "headers" || !p.take(':') {
+			return Config{}, ErrConfig
+		}
+		if word, ok := p.string(); !ok || word != "pass" {
+			return Config{}, ErrConfig
+		}
+		c.PassHeaders = true
+	}
+	if !p.take('}') {
+		return Config{}, ErrConfig
 	}
 	if p.space(); len(p) > 0 {
-		return "", ErrConfig
+		return Config{}, ErrConfig
 	}
-	return cluster, nil
+	return c, nil
 }
 
 type parser []byte

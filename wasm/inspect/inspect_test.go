@@ -257,8 +257,18 @@ func TestParseConfig(t *testing.T) {
 		`{"cluster":"a","cluster":"b"}`: "", `{"Cluster":"a"}`: "", `{"cluster":"a\u0062"}`: "", `"a"`: "",
 	} {
 		got, err := inspect.ParseConfig([]byte(text))
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("ParseConfig(%q) = %q, %v", text, got, err)
+		if got.Cluster != want || got.PassHeaders || (err == nil) != (want != "") {
+			t.Errorf("ParseConfig(%q) = %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]bool{
+		`{"cluster":"a","headers":"pass"}`: true, "{ \"cluster\": \"a\",  \"headers\": \"pass\" }": true,
+		`{"cluster":"a","headers":"hold"}`: false, `{"cluster":"a","headers":true}`: false, `{"headers":"pass","cluster":"a"}`: false,
+		`{"cluster":"a","headers":"pass",}`: false, `{"cluster":"a",}`: false, `{"cluster":"a","more":"pass"}`: false,
+	} {
+		got, err := inspect.ParseConfig([]byte(text))
+		if got.PassHeaders != want || (err == nil) != want {
+			t.Errorf("ParseConfig(%q) = %v, %v", text, got, err)
 		}
 	}
 }
