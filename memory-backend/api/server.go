@@ -222,6 +222,11 @@ func (s *Server) problem(err error, id Identity) *problem {
 		return notFound("There is no such memory or agent.")
 	case errors.Is(err, memory.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable", "The store is busy; try again.")
+	case errors.Is(err, memory.ErrKeys):
+		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable", "The keys of the memories cannot be had at the moment; try again.")
+	case errors.Is(err, memory.ErrReadOnly):
+		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable", "The store takes no writes at the moment; nothing was changed.")
+		p.retryAfter = 30
 	case errors.Is(err, memory.ErrFull):
 		p = newProblem(http.StatusInsufficientStorage, "storage-full", "No room left", "The store has no room; nothing was stored.")
 	default:

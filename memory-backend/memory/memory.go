@@ -71,6 +71,8 @@ func contains(list []string, s string) bool {
 // Memory is one thing remembered. The empty string and the zero time mean "none".
 type Memory struct {
 	ID       string          // UUID, unique within the tenant
+	Version  int64           // 1 when it was added, and one more with each change; set by the store
+	Seq      int64           // grows with each memory that is added to the tenant; set by the store
 	Agent    string          // the agent it belongs to
 	User     string          // the user it is about
 	App      string          // the application it came from

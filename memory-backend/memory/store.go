@@ -16,7 +16,24 @@ var (
 	ErrBusy = errors.New("memory: store is busy")
 	// ErrFull: there is no room on the disk.
 	ErrFull = errors.New("memory: no room left")
+	// ErrReadOnly: the disk takes no writes; reading goes on.
+	ErrReadOnly = errors.New("memory: store is read-only")
+	// ErrCorrupt: what is stored for the tenant cannot be read, as it is damaged or not what was written.
+	ErrCorrupt = errors.New("memory: stored data is damaged")
+	// ErrKeys: the tenant's keys cannot be had at the moment, as their key service does not answer.
+	ErrKeys = errors.New("memory: keys are unavailable")
+	// ErrVersion: the memory is not at the version that Write.IfVersion demands.
+	ErrVersion = errors.New("memory: changed meanwhile")
+	// ErrReused: Once.Key was used before for a request that asked for something else.
+	ErrReused = errors.New("memory: idempotency key was used for another request")
 )
+
+// ReplayedError is returned for a write whose Once.Key was used before for the same request: nothing was
+// written this time, and Answer is what the first one recorded.
+type ReplayedError struct{ Answer []byte }
+
+// Error implements error.
+func (*ReplayedError) Error() string { return "memory: this write was done before" }
 
 // Order is the order of a listing.
 type Order uint8
@@ -31,9 +48,16 @@ const (
 type ListQuery struct {
 	Filter Filter
 	Order  Order
-	Offset int
-	Limit  int  // at most this many; must be positive
-	Total  bool // also count everything that matches
+	After  *Position // go on behind this memory; nil: from the start
+	Offset int       // skip so many (behind After)
+	Limit  int       // at most this many; must be positive
+	Total  bool      // also count everything that matches, wherever After stands
+}
+
+// Position is a place in a listing: that of a memory, also when it is gone meanwhile.
+type Position struct {
+	Created time.Time
+	Seq     int64
 }
 
 // SearchQuery asks for the memories that a text is about, best first.
@@ -55,6 +79,28 @@ type Hit struct {
 type Write struct {
 	By string    // the verified subject
 	At time.Time // by the caller's clock
+
+	// IfVersion makes Update and DeleteIDs fail with ErrVersion unless the memory is at this version; 0: any.
+	IfVersion int64
+	// Once makes Add and CreateAgent happen once for its key; nil: whenever they are called.
+	Once *Once
+}
+
+// Once names a write, so that repeating it has no further effect.
+type Once struct {
+	Key     string        // who asks and how they name it: the same key of two callers must differ here
+	Request []byte        // what is asked for: the same key for another request is ErrReused
+	Answer  []byte        // returned to whoever repeats it; kept sealed
+	For     time.Duration // how long the key is remembered; must be positive
+}
+
+// MaxOnce is how many idempotency keys of a tenant are remembered; beyond them the oldest are forgotten.
+const MaxOnce = 10_000
+
+// Dropped says what DropTenant destroyed.
+type Dropped struct {
+	Memories int      // how many there were; -1 if that could not be known, as the keys or the data were gone or damaged
+	Keys     []string // identifiers of the data keys that were destroyed; none for a tenant that was not encrypted
 }
 
 // Store keeps the memories of all tenants. No call can see or touch two tenants. All methods may be
@@ -63,7 +109,7 @@ type Write struct {
 //
 // A tenant comes into being with its first write; reading one that does not exist finds nothing.
 type Store interface {
-	// Add stores memories as they are. Their ids must be new. Agents that they name and that are valid
+	// Add stores memories as they are, as version 1; it sets their Version and Seq. Their ids must be new. Agents that they name and that are valid
 	// agent ids become registered.
 	Add(ctx context.Context, tenant string, w Write, memories []*Memory) error
 	// Get returns the memory with this id if the scope selects it, else ErrNotFound.
@@ -90,13 +136,20 @@ type Store interface {
 	Entities(ctx context.Context, tenant string, filter Filter, limit int) ([]Entity, error)
 
 	// CreateAgent registers an agent; ErrExists if it is registered.
-	CreateAgent(ctx context.Context, tenant string, a Agent) error
+	CreateAgent(ctx context.Context, tenant string, w Write, a Agent) error
 	// Agent returns a registered agent, with its number of memories when count is set.
 	Agent(ctx context.Context, tenant, id string, count bool) (*Agent, error)
 	// Agents returns the registered agents, newest first, at most limit.
 	Agents(ctx context.Context, tenant string, count bool, limit int) ([]Agent, error)
 	// DeleteAgent unregisters an agent and, when memories is set, removes its memories.
 	DeleteAgent(ctx context.Context, tenant string, w Write, id string, memories bool) error
+
+	// DropTenant destroys everything that is held of a tenant: its keys first, so that what a crash leaves
+	// behind cannot be read, then its data. It can be repeated until it succeeds; ErrNotFound if there is
+	// nothing. Afterwards the name is free, and a write makes a new tenant with new keys.
+	DropTenant(ctx context.Context, tenant string) (Dropped, error)
+	// Tenants calls yield with the name of each tenant until yield returns false.
+	Tenants(ctx context.Context, yield func(tenant string) bool) error
 
 	// Ready returns nil if the store can take reads and writes.
 	Ready(ctx context.Context) error

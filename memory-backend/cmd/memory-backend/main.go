@@ -57,7 +57,8 @@ func newRoot(env func(string) (string, bool)) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "memory-backend",
 		Short: "A memory service for AI agents, behind the memgate edge",
-		Long: `memory-backend keeps memories of AI agents: one SQLite file per tenant, found again by BM25.
+		Long: `memory-backend keeps memories of AI agents: one encrypted SQLite file per tenant,
+found again by BM25.
 
 It believes the Txn-Token that the memgate edge signs, and nothing else: no request without a valid one
 reaches a memory. Each flag can also be set by the environment: --txn-jwks by MEMORY_BACKEND_TXN_JWKS.

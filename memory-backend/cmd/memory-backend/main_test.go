@@ -56,6 +56,8 @@ func TestExitCodes(t *testing.T) {
 		{"serve --data x --txn-jwks http://example.com/jwks", noEnv, 2, "http"},
 		{"serve --data x --txn-jwks f", env, 2, "MEMORY_BACKEND_REQUEST_TIMEOUT"},
 		{"serve --listen 127.0.0.1:0 --txn-jwks " + file + " --data " + file, noEnv, 1, "data directory"},
+		{"serve --data x --txn-jwks f --master-key none --master-key file:y", noEnv, 2, "stands alone"},
+		{"serve --data " + dir + "/d --txn-jwks " + file + " --master-key nothing://x", noEnv, 1, "names no kind of master key"},
 		{"healthcheck --listen 127.0.0.1:1", noEnv, 1, "healthcheck"},
 		{"healthcheck --listen nowhere", noEnv, 2, "--listen"},
 	} {

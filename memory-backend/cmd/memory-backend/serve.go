@@ -19,7 +19,6 @@ import (
 
 	"github.com/memgate/memgate/filter/txntoken"
 	"github.com/memgate/memgate/memory-backend/api"
-	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
 // defaultListen is on the loopback interface: whoever wants more says so.
@@ -27,13 +26,12 @@ const defaultListen = "127.0.0.1:8081"
 
 // options of serve.
 type options struct {
+	dataOptions
 	listen                       string
-	data                         string
 	issuer                       string
 	audience                     string
 	jwks                         string
 	jwksPlainHTTP                bool
-	maxOpen                      int
 	maxConnections               int
 	maxBody                      int64
 	timeout                      time.Duration
@@ -59,7 +57,7 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", defaultListen, "address to listen on")
-	f.StringVar(&o.data, "data", "", "directory of the tenants' files (created with mode 0700)")
+	o.dataOptions.flags(f)
 	f.StringVar(&o.issuer, "txn-issuer", "memgate", "issuer that a Txn-Token must have")
 	f.StringVar(&o.audience, "txn-audience", "upstream", "audience that a Txn-Token must have")
 	f.StringVar(&o.jwks, "txn-jwks", "", "keys that Txn-Tokens are signed with: a URL or a file")
@@ -79,9 +77,10 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 
 func (o *options) check() (slog.Level, error) {
 	var level slog.Level
+	if err := o.dataOptions.check(); err != nil {
+		return level, err
+	}
 	switch {
-	case o.data == "":
-		return level, errors.New("--data is required")
 	case o.jwks == "":
 		return level, errors.New("--txn-jwks is required")
 	case o.issuer == "" || o.audience == "":
@@ -141,9 +140,15 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	store, err := sqlite.Open(sqlite.Config{Dir: o.data, MaxOpen: o.maxOpen, Now: time.Now, Random: rand.Reader})
+	store, _, err := o.open(ctx, true)
 	if err != nil {
 		return err
+	}
+	switch {
+	case !o.encrypted():
+		log.Warn("memories are not encrypted: --master-key is none")
+	case o.beside():
+		log.Warn("the master key is kept with what it protects: name another place with --master-key")
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 

@@ -15,3 +15,9 @@ func (s *Store) LimitPages(tenant string, n int) error {
 	_, err = f.writer.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", n))
 	return err
 }
+
+// Schema1 is the schema of files that were written before texts were sealed.
+const Schema1 = schema1
+
+// ApplicationID marks files as ours.
+const ApplicationID = applicationID

@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,14 +13,16 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/memgate/memgate/memory-backend/crypt"
 )
 
 // FileName returns the name of a tenant's file: a hash, so that any string whatever is a safe name. The
 // file itself holds the tenant's real name, which is compared when it is opened.
-func FileName(tenant string) string {
-	sum := sha256.Sum256([]byte("memgate tenant\x00" + tenant))
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])) + ".db"
-}
+func FileName(tenant string) string { return crypt.FileName(tenant) + ".db" }
+
+// lockFile is locked, shared, by every process that has the directory open.
+const lockFile = ".lock"
 
 // file is the open file of one tenant: one connection that writes and a few that read.
 type file struct {
@@ -70,11 +70,31 @@ func exists(dir, tenant string) (bool, error) {
 	return err == nil, err
 }
 
-// open opens the file of a tenant, creating it when it is missing.
-func (f *file) open(dir string, busy time.Duration) error {
-	path := filepath.Join(dir, FileName(f.tenant))
+// source returns what opens the file at a path, with pragmas beyond those of every connection.
+func source(path string, busy time.Duration, extra ...string) string {
+	q := url.Values{"_pragma": append([]string{
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"foreign_keys(1)",
+		"secure_delete(1)",
+		"trusted_schema(0)",
+		"temp_store(MEMORY)",
+		"cache_size(-8192)", // KiB
+	}, extra...), "_txlock": {"immediate"}}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// openFile opens the file of a tenant. When it is missing it is made if create is set, else that is
+// fs.ErrNotExist.
+func (s *Store) openFile(f *file, create bool) error {
+	path := filepath.Join(s.pool.dir, FileName(f.tenant))
+	flags := os.O_RDWR
+	if create {
+		flags |= os.O_CREATE
+	}
 	// SQLite gives its journal files the mode of the main file, so only that one must be right.
-	h, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	h, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return err
 	}
@@ -91,28 +111,16 @@ func (f *file) open(dir string, busy time.Duration) error {
 	if err != nil {
 		return err
 	}
-	dsn := func(extra ...string) string {
-		q := url.Values{"_pragma": append([]string{
-			fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
-			"journal_mode(WAL)",
-			"synchronous(FULL)",
-			"foreign_keys(1)",
-			"secure_delete(1)",
-			"trusted_schema(0)",
-			"temp_store(MEMORY)",
-			"cache_size(-8192)", // KiB
-		}, extra...), "_txlock": {"immediate"}}
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*busy+time.Minute)
+	dsn := func(extra ...string) string { return source(path, s.busy, extra...) }
+	ctx, cancel := context.WithTimeout(context.Background(), 2*s.busy+time.Minute)
 	defer cancel()
 	if f.writer, err = sql.Open("sqlite", dsn("journal_size_limit(67108864)")); err != nil {
 		return err
 	}
 	f.writer.SetMaxOpenConns(1)
-	err = migrate(ctx, f.writer, f.tenant)
+	err = s.migrate(ctx, f.writer, f.tenant)
 	if err == nil {
-		f.writes, err = prepare(ctx, f.writer, sqlBlockFor, sqlPutBlock, sqlDropBlock, sqlStats, sqlInsert, sqlChange)
+		f.writes, err = prepare(ctx, f.writer, sqlBlockFor, sqlPutBlock, sqlDropBlock, sqlStats, sqlInsert, sqlLabel, sqlChange)
 	}
 	if err == nil {
 		f.reader, err = sql.Open("sqlite", strings.Replace(dsn("query_only(1)"), "_txlock=immediate", "_txlock=deferred", 1))

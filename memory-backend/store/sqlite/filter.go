@@ -1,23 +1,43 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
 	"github.com/memgate/memgate/memory-backend/memory"
 )
 
-// where renders a filter as an SQL condition over the table "memories AS m". What comes from the caller
-// goes into args only; the text is made of constants.
-func where(f memory.Filter) (condition string, args []any) {
-	var w writer
-	w.filter(f)
-	return w.sql.String(), w.args
+// selection is a filter as an SQL condition over the table "memories AS m". What comes from the caller goes
+// into args only; the text is made of constants.
+//
+// What is sealed cannot be compared inside SQLite but for equality. A condition on it is left out there so
+// that the SQL selects too much rather than too little, and memory.Match decides on each memory that it
+// selects: exact says that this is not needed.
+type selection struct {
+	sql    string
+	args   []any
+	exact  bool
+	filter memory.Filter
 }
 
+// where renders a filter.
+func where(k sealer, f memory.Filter) (selection, error) {
+	w := writer{keys: k, exact: true, over: true}
+	w.filter(f)
+	return selection{w.sql.String(), w.args, w.exact, f}, w.err
+}
+
+// passes reports whether the filter selects a memory that the SQL selected.
+func (s *selection) passes(m *memory.Memory) bool { return s.exact || memory.Match(s.filter, m) }
+
 type writer struct {
-	sql  strings.Builder
-	args []any
+	keys  sealer
+	sql   strings.Builder
+	args  []any
+	exact bool
+	over  bool // what cannot be told counts as selected; not so below an odd number of Nots
+	err   error
 }
 
 func (w *writer) filter(f memory.Filter) {
@@ -30,7 +50,9 @@ func (w *writer) filter(f memory.Filter) {
 		w.join([]memory.Filter(f), " OR ", "0")
 	case memory.Not:
 		w.sql.WriteString("NOT (")
+		w.over = !w.over
 		w.filter(f.Filter)
+		w.over = !w.over
 		w.sql.WriteByte(')')
 	case memory.Cond:
 		w.sql.WriteByte('(')
@@ -56,13 +78,33 @@ func (w *writer) join(parts []memory.Filter, with, empty string) {
 	w.sql.WriteByte(')')
 }
 
-// columns that hold text, which "" means none in.
-var textColumns = map[memory.Field]string{
-	memory.FieldID: "m.id", memory.FieldAgent: "m.agent", memory.FieldUser: "m.user", memory.FieldApp: "m.app",
-	memory.FieldRun: "m.run", memory.FieldType: "m.type", memory.FieldStatus: "m.status", memory.FieldContent: "m.content",
+// unknown writes a condition that only the opened memory can answer.
+func (w *writer) unknown() {
+	w.exact = false
+	if w.over {
+		w.sql.WriteString("1")
+	} else {
+		w.sql.WriteString("0")
+	}
 }
 
-var listColumns = map[memory.Field]string{memory.FieldTags: "m.tags", memory.FieldCategories: "m.categories"}
+// columns that hold text as it is, which "" means none in.
+var textColumns = map[memory.Field]string{
+	memory.FieldID: "m.id", memory.FieldType: "m.type", memory.FieldStatus: "m.status",
+}
+
+// hashed is a column of hashes, and what they are hashes of.
+type hashed struct{ column, domain string }
+
+var hashColumns = map[memory.Field]hashed{
+	memory.FieldAgent: {"m.agent", hashAgent}, memory.FieldUser: {"m.user", hashUser},
+	memory.FieldApp: {"m.app", hashApp}, memory.FieldRun: {"m.run", hashRun},
+}
+
+// columns that count the elements of a list.
+var listColumns = map[memory.Field]hashed{
+	memory.FieldTags: {"m.tags", hashTag}, memory.FieldCategories: {"m.categories", hashCategory},
+}
 
 // columns that hold microseconds, which 0 means none in.
 var timeColumns = map[memory.Field]string{
@@ -77,10 +119,16 @@ func (w *writer) cond(c memory.Cond) {
 	switch {
 	case textColumns[c.Field] != "":
 		w.text(c, textColumns[c.Field])
-	case listColumns[c.Field] != "":
+	case hashColumns[c.Field].column != "":
+		w.hashed(c, hashColumns[c.Field])
+	case listColumns[c.Field].column != "":
 		w.list(c, listColumns[c.Field])
 	case timeColumns[c.Field] != "":
 		w.time(c, timeColumns[c.Field])
+	case c.Field == memory.FieldContent && c.Op == memory.OpExists:
+		w.sql.WriteString("length(m.content) > 0")
+	case c.Field == memory.FieldContent:
+		w.unknown()
 	case c.Field == memory.FieldMetadata:
 		w.metadata(c)
 	default:
@@ -89,101 +137,114 @@ func (w *writer) cond(c memory.Cond) {
 }
 
 func (w *writer) text(c memory.Cond, column string) {
-	if c.Op == memory.OpExists {
+	switch c.Op {
+	case memory.OpExists:
 		w.sql.WriteString(column + " <> ''")
 		return
-	}
-	if c.Op == memory.OpEq && len(c.Values) == 1 {
-		if s, ok := c.Values[0].(string); ok {
-			if s != "" {
-				w.sql.WriteString(column + " <> '' AND ") // lets SQLite use the partial index
+	case memory.OpIn:
+		list := make([]string, 0, len(c.Values))
+		for _, v := range c.Values {
+			if s, ok := v.(string); ok {
+				list = append(list, s)
 			}
-			w.sql.WriteString(column + " = ?")
-			w.args = append(w.args, s)
-			return
 		}
-	}
-	if c.Op == memory.OpIn {
 		w.sql.WriteString(column + " IN (SELECT value FROM json_each(?))")
-		w.args = append(w.args, jsonStrings(c.Values))
+		w.args = append(w.args, jsonText(list))
 		return
 	}
-	w.any(c.Values, func(v any) bool {
-		s, ok := v.(string)
-		if ok {
-			w.compareText(c.Op, column, s)
-		}
-		return ok
-	})
-}
-
-// any writes the alternatives that write has for values; a value that it refuses selects nothing.
-func (w *writer) any(values []any, write func(v any) bool) {
 	w.sql.WriteString("0")
-	for _, v := range values {
-		mark, args := w.sql.String(), len(w.args)
-		w.sql.WriteString(" OR ")
-		if !write(v) {
-			w.sql.Reset()
-			w.sql.WriteString(mark)
-			w.args = w.args[:args]
+	for _, v := range c.Values {
+		s, ok := v.(string)
+		if !ok {
+			continue
 		}
+		switch {
+		case c.Op == memory.OpContains:
+			w.sql.WriteString(" OR instr(" + column + ", ?) > 0")
+		case c.Op == memory.OpIContains:
+			w.sql.WriteString(" OR instr(lower(" + column + "), lower(?)) > 0") // lower() is ASCII only
+		case comparisons[c.Op] != "":
+			w.sql.WriteString(" OR " + column + " " + comparisons[c.Op] + " ?")
+		default:
+			continue
+		}
+		w.args = append(w.args, s)
 	}
 }
 
-func (w *writer) compareText(op memory.Op, column, s string) {
-	switch op {
-	case memory.OpContains:
-		w.sql.WriteString("instr(" + column + ", ?) > 0")
-	case memory.OpIContains:
-		w.sql.WriteString("instr(lower(" + column + "), lower(?)) > 0") // lower() is ASCII only
+// jsonText returns strings as a JSON array.
+func jsonText(list []string) string {
+	b, _ := json.Marshal(list) // strings always encode
+	return string(b)
+}
+
+func (w *writer) hash(domain, value string) {
+	h, err := hashOf(w.keys, domain, value)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	w.args = append(w.args, h)
+}
+
+func (w *writer) hashed(c memory.Cond, h hashed) {
+	switch c.Op {
+	case memory.OpExists:
+		w.sql.WriteString(h.column + " <> x''")
+	case memory.OpEq, memory.OpIn:
+		values := texts(c.Values)
+		if len(values) == 1 && values[0] != "" {
+			w.sql.WriteString(h.column + " <> x'' AND ") // lets SQLite use the partial index
+		}
+		w.sql.WriteString(h.column + " IN (")
+		for i, v := range values {
+			if i > 0 {
+				w.sql.WriteByte(',')
+			}
+			w.sql.WriteByte('?')
+			w.hash(h.domain, v)
+		}
+		w.sql.WriteByte(')')
 	default:
-		if comparisons[op] == "" {
-			w.sql.WriteString("0")
-			return
-		}
-		w.sql.WriteString(column + " " + comparisons[op] + " ?")
+		w.unknown()
 	}
-	w.args = append(w.args, s)
 }
 
-// jsonStrings returns the strings among the values as a JSON array.
-func jsonStrings(values []any) string {
-	list := make([]string, 0, len(values))
+func texts(values []any) []string {
+	var list []string
 	for _, v := range values {
 		if s, ok := v.(string); ok {
 			list = append(list, s)
 		}
 	}
-	return encodeList(list)
+	return list
 }
 
-func (w *writer) list(c memory.Cond, column string) {
-	if c.Op == memory.OpExists {
-		w.sql.WriteString(column + " <> '[]'")
-		return
-	}
-	if c.Op == memory.OpIn {
-		w.sql.WriteString("EXISTS (SELECT 1 FROM json_each(" + column + ") AS e WHERE e.value IN (SELECT value FROM json_each(?)))")
-		w.args = append(w.args, jsonStrings(c.Values))
-		return
-	}
-	w.any(c.Values, func(v any) bool {
-		s, ok := v.(string)
-		if !ok {
-			return false
+const hasLabel = "EXISTS (SELECT 1 FROM labels AS l WHERE l.label = ? AND l.seq = m.seq)"
+
+func (w *writer) list(c memory.Cond, h hashed) {
+	switch c.Op {
+	case memory.OpExists:
+		w.sql.WriteString(h.column + " > 0")
+	case memory.OpEq, memory.OpIn, memory.OpContains:
+		w.sql.WriteString("0")
+		for _, v := range texts(c.Values) {
+			w.sql.WriteString(" OR " + hasLabel)
+			w.label(h.domain, v)
 		}
-		switch c.Op {
-		case memory.OpEq, memory.OpContains:
-			w.sql.WriteString("EXISTS (SELECT 1 FROM json_each(" + column + ") AS e WHERE e.value = ?)")
-		case memory.OpIContains:
-			w.sql.WriteString("EXISTS (SELECT 1 FROM json_each(" + column + ") AS e WHERE lower(e.value) = lower(?))")
-		default:
-			return false
-		}
-		w.args = append(w.args, s)
-		return true
-	})
+	case memory.OpIContains:
+		w.unknown()
+	default:
+		w.sql.WriteString("0")
+	}
+}
+
+// label adds the hash of a label, which unlike a column's can be that of "".
+func (w *writer) label(domain, value string) {
+	h, err := w.keys.Hash(domain, value)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	w.args = append(w.args, h)
 }
 
 func (w *writer) time(c memory.Cond, column string) {
@@ -191,60 +252,32 @@ func (w *writer) time(c memory.Cond, column string) {
 		w.sql.WriteString(column + " <> 0")
 		return
 	}
-	w.sql.WriteString(column + " <> 0 AND (")
-	w.any(c.Values, func(v any) bool {
+	w.sql.WriteString(column + " <> 0 AND (0")
+	for _, v := range c.Values {
 		t, ok := v.(time.Time)
 		if !ok || comparisons[c.Op] == "" {
-			return false
+			continue
 		}
-		w.sql.WriteString(column + " " + comparisons[c.Op] + " ?")
+		w.sql.WriteString(" OR " + column + " " + comparisons[c.Op] + " ?")
 		w.args = append(w.args, t.UnixMicro())
-		return true
-	})
+	}
 	w.sql.WriteByte(')')
 }
 
 func (w *writer) metadata(c memory.Cond) {
-	w.sql.WriteString("EXISTS (SELECT 1 FROM json_each(m.metadata) AS d WHERE d.key = ? AND (")
-	w.args = append(w.args, c.Key)
-	if c.Op == memory.OpExists {
-		w.sql.WriteString("d.type <> 'null'))")
-		return
-	}
-	w.any(c.Values, func(v any) bool {
-		switch v := v.(type) {
-		case string:
-			w.sql.WriteString("d.type = 'text' AND ")
-			w.compareText(c.Op, "d.value", v)
-			switch c.Op {
-			case memory.OpContains:
-				w.sql.WriteString(" OR d.type = 'array' AND EXISTS (SELECT 1 FROM json_each(d.value) AS e WHERE e.type = 'text' AND e.value = ?)")
-				w.args = append(w.args, v)
-			case memory.OpIContains:
-				w.sql.WriteString(" OR d.type = 'array' AND EXISTS (SELECT 1 FROM json_each(d.value) AS e WHERE e.type = 'text' AND lower(e.value) = lower(?))")
-				w.args = append(w.args, v)
+	switch c.Op {
+	case memory.OpExists:
+		w.sql.WriteString(hasLabel)
+		w.label(hashKey, c.Key)
+	case memory.OpEq, memory.OpIn:
+		w.sql.WriteString("0")
+		for _, v := range c.Values {
+			if value, ok := member(c.Key, v); ok {
+				w.sql.WriteString(" OR " + hasLabel)
+				w.label(hashMember, value)
 			}
-			return true
-		case float64:
-			if comparisons[c.Op] == "" {
-				return false
-			}
-			w.sql.WriteString("d.type IN ('integer', 'real') AND d.value " + comparisons[c.Op] + " ?")
-			w.args = append(w.args, v)
-			return true
-		case bool:
-			if c.Op != memory.OpEq && c.Op != memory.OpIn {
-				return false
-			}
-			w.sql.WriteString("d.type = ?")
-			if v {
-				w.args = append(w.args, "true")
-			} else {
-				w.args = append(w.args, "false")
-			}
-			return true
 		}
-		return false
-	})
-	w.sql.WriteString("))")
+	default:
+		w.unknown()
+	}
 }

@@ -1,10 +1,10 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 	"slices"
 	"sort"
 
@@ -12,9 +12,9 @@ import (
 )
 
 // The inverted index is a table of blocks: the postings of a term, sorted by document, cut into runs of
-// at most blockSize. A block is found by its term and a lower bound of its documents. An own index
-// rather than FTS5, because here a deleted term is gone from the file at once, common words do not rank
-// below nothing in small collections, and terms can later be replaced by keyed hashes.
+// at most blockSize. A block is found by the hash of its term and a lower bound of its documents. An own
+// index rather than FTS5, because here terms are hashes, a deleted one is gone from the file at once, and
+// common words do not rank below nothing in small collections.
 const blockSize = 192
 
 const (
@@ -59,19 +59,25 @@ func (c *indexChange) removeDocument(doc int64, text string) {
 	c.terms -= length
 }
 
-// apply writes the change. Terms are visited in order, which is the order of the table.
+// apply writes the change. Terms are visited in the order of their hashes, which is that of the table.
 func (c *indexChange) apply(ctx context.Context, t *writeTx) error {
-	for _, term := range slices.Sorted(maps.Keys(c.remove)) {
-		docs := c.remove[term]
-		slices.Sort(docs)
-		if err := removePostings(ctx, t, term, docs); err != nil {
+	gone, err := byHash(t.keys, c.remove)
+	if err != nil {
+		return err
+	}
+	for _, g := range gone {
+		slices.Sort(g.value)
+		if err := removePostings(ctx, t, g.term, g.value); err != nil {
 			return err
 		}
 	}
-	for _, term := range slices.Sorted(maps.Keys(c.add)) {
-		list := c.add[term]
-		slices.SortFunc(list, func(a, b search.Posting) int { return int(a.Doc - b.Doc) })
-		if err := addPostings(ctx, t, term, list); err != nil {
+	added, err := byHash(t.keys, c.add)
+	if err != nil {
+		return err
+	}
+	for _, a := range added {
+		slices.SortFunc(a.value, func(a, b search.Posting) int { return int(a.Doc - b.Doc) })
+		if err := addPostings(ctx, t, a.term, a.value); err != nil {
 			return err
 		}
 	}
@@ -81,8 +87,28 @@ func (c *indexChange) apply(ctx context.Context, t *writeTx) error {
 	return t.exec(ctx, sqlStats, c.docs, c.terms)
 }
 
+// hashedTerm is what the index is told of one term.
+type hashedTerm[V any] struct {
+	term  []byte // hash
+	value V
+}
+
+// byHash replaces terms by their hashes, and sorts by these.
+func byHash[V any](k sealer, terms map[string]V) ([]hashedTerm[V], error) {
+	list := make([]hashedTerm[V], 0, len(terms))
+	for term, v := range terms {
+		h, err := k.Hash(hashTerm, term)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, hashedTerm[V]{h, v})
+	}
+	slices.SortFunc(list, func(a, b hashedTerm[V]) int { return bytes.Compare(a.term, b.term) })
+	return list, nil
+}
+
 // block loads the block in which a document of a term belongs.
-func block(ctx context.Context, t *writeTx, term string, doc int64) (first int64, list []search.Posting, found bool, err error) {
+func block(ctx context.Context, t *writeTx, term []byte, doc int64) (first int64, list []search.Posting, found bool, err error) {
 	row, err := t.row(ctx, sqlBlockFor, term, doc)
 	if err != nil {
 		return 0, nil, false, err
@@ -97,12 +123,12 @@ func block(ctx context.Context, t *writeTx, term string, doc int64) (first int64
 	return first, list, true, err
 }
 
-func putBlock(ctx context.Context, t *writeTx, term string, first int64, list []search.Posting) error {
+func putBlock(ctx context.Context, t *writeTx, term []byte, first int64, list []search.Posting) error {
 	return t.exec(ctx, sqlPutBlock, term, first, search.AppendPostings(nil, first, list))
 }
 
 // addPostings adds the postings of one term. They are either a single one or all newer than any other.
-func addPostings(ctx context.Context, t *writeTx, term string, add []search.Posting) error {
+func addPostings(ctx context.Context, t *writeTx, term []byte, add []search.Posting) error {
 	first, list, found, err := block(ctx, t, term, add[0].Doc)
 	if err != nil {
 		return err
@@ -132,7 +158,7 @@ func addPostings(ctx context.Context, t *writeTx, term string, add []search.Post
 }
 
 // removePostings removes documents, which must be sorted, from one term.
-func removePostings(ctx context.Context, t *writeTx, term string, docs []int64) error {
+func removePostings(ctx context.Context, t *writeTx, term []byte, docs []int64) error {
 	for len(docs) > 0 {
 		// The last one first: every other in the same block goes with it.
 		last := docs[len(docs)-1]
@@ -163,7 +189,7 @@ func removePostings(ctx context.Context, t *writeTx, term string, docs []int64) 
 }
 
 // postings reads all postings of a term.
-func postings(ctx context.Context, t *readTx, dst []search.Posting, term string) ([]search.Posting, error) {
+func postings(ctx context.Context, t *readTx, dst []search.Posting, term []byte) ([]search.Posting, error) {
 	rows, err := t.rows(ctx, sqlBlocks, term)
 	if err != nil {
 		return dst, err
@@ -196,14 +222,14 @@ func reindex(ctx context.Context, t *writeTx) error {
 		if err != nil {
 			return err
 		}
-		found, err := scanAll(rows, t.tenant)
+		found, err := scanAll(rows, t.tenant, t.keys)
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		var c indexChange
-		for _, r := range found {
-			c.addDocument(r.seq, r.memory.IndexText())
-			after = r.seq
+		for _, m := range found {
+			c.addDocument(m.Seq, m.IndexText())
+			after = m.Seq
 		}
 		if err := c.apply(ctx, t); err != nil {
 			return err

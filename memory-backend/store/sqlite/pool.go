@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -14,20 +15,21 @@ var errClosed = errors.New("sqlite: store is closed")
 type pool struct {
 	dir  string
 	max  int
-	busy time.Duration
 	now  func() time.Time
+	load func(f *file, create bool) error // opens
 
-	mu     sync.Mutex
-	files  map[string]*file
-	open   int           // files in the map plus those that are being closed
-	freed  chan struct{} // closed and replaced whenever a file becomes idle or closed
-	closed bool
+	mu      sync.Mutex
+	files   map[string]*file
+	open    int             // files in the map plus those that are being closed
+	freed   chan struct{}   // closed and replaced whenever a file becomes idle or closed
+	closing map[string]bool // tenants that nobody may open now
+	closed  bool
 }
 
 // acquire returns the open file of a tenant, which release must be called for. When create is not set
 // and the tenant has no file it returns nil.
 func (p *pool) acquire(ctx context.Context, tenant string, create bool) (*file, error) {
-	for {
+	for looked := false; ; {
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
@@ -39,13 +41,21 @@ func (p *pool) acquire(ctx context.Context, tenant string, create bool) (*file, 
 			p.mu.Unlock()
 			return p.opened(ctx, f)
 		}
-		if !create {
+		if p.closing[tenant] {
+			freed := p.freed
+			p.mu.Unlock()
+			if err := await(ctx, freed); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !create && !looked {
 			p.mu.Unlock()
 			found, err := exists(p.dir, tenant)
 			if err != nil || !found {
 				return nil, err
 			}
-			create = true // it will not vanish: files are never removed while the store runs
+			looked = true
 			continue
 		}
 		if p.open < p.max {
@@ -53,9 +63,13 @@ func (p *pool) acquire(ctx context.Context, tenant string, create bool) (*file, 
 			p.files[tenant] = f
 			p.open++
 			p.mu.Unlock()
-			f.err = f.open(p.dir, p.busy)
+			f.err = p.load(f, create)
 			close(f.opened)
-			return p.opened(ctx, f)
+			f, err := p.opened(ctx, f)
+			if !create && errors.Is(err, fs.ErrNotExist) { // it went since we looked
+				return nil, nil
+			}
+			return f, err
 		}
 		if f := p.idlest(); f != nil {
 			delete(p.files, f.tenant)
@@ -72,12 +86,68 @@ func (p *pool) acquire(ctx context.Context, tenant string, create bool) (*file, 
 		}
 		freed := p.freed
 		p.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := await(ctx, freed); err != nil {
+			return nil, err
 		}
 	}
+}
+
+func await(ctx context.Context, freed <-chan struct{}) error {
+	select {
+	case <-freed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// alone closes the file of a tenant as soon as nobody holds it, and runs do while nobody can open it.
+func (p *pool) alone(ctx context.Context, tenant string, do func() error) error {
+	p.mu.Lock()
+	for p.closing[tenant] || p.closed {
+		if p.closed {
+			p.mu.Unlock()
+			return errClosed
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		if err := await(ctx, freed); err != nil {
+			return err
+		}
+		p.mu.Lock()
+	}
+	p.closing[tenant] = true
+	f := p.files[tenant]
+	delete(p.files, tenant) // the next one to ask waits
+	for f != nil && f.holders > 0 {
+		freed := p.freed
+		p.mu.Unlock()
+		if err := await(ctx, freed); err != nil {
+			p.mu.Lock()
+			p.files[tenant] = f
+			delete(p.closing, tenant)
+			p.wake()
+			p.mu.Unlock()
+			return err
+		}
+		p.mu.Lock()
+	}
+	p.mu.Unlock()
+	var err error
+	if f != nil {
+		err = f.close()
+	}
+	if err == nil {
+		err = do()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f != nil {
+		p.open--
+	}
+	delete(p.closing, tenant)
+	p.wake()
+	return err
 }
 
 // opened waits until a held file is open; if it could not be opened it is let go.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -10,74 +9,122 @@ import (
 	"github.com/memgate/memgate/memory-backend/memory"
 )
 
-// columns of a memory, in the order of scanMemory and memoryArgs.
-const columns = `m.id, m.tenant, m.agent, m.user, m.app, m.run, m.actor, m.role, m.title, m.content, m.type,
-	m.tags, m.categories, m.metadata, m.confidence, m.status, m.source, m.source_ref, m.provenance, m.writer,
-	m.created, m.updated, m.expired_at, m.expired_by, m.expires`
+// columns of a memory, in the order of scanMemory.
+const columns = `m.id, m.tenant, m.version, m.type, m.status, m.provenance, m.confidence, m.created, m.updated,
+	m.expired_at, m.expires, m.title, m.content, m.labels, m.metadata, m.origin`
 
 // scanMemory reads one row of "seq, columns". A row of another tenant is an error, never a result.
-func scanMemory(rows *sql.Rows, tenant string) (seq int64, m *memory.Memory, err error) {
-	m = new(memory.Memory)
-	var owner, tags, categories, metadata string
+func scanMemory(rows *sql.Rows, tenant string, k sealer) (*memory.Memory, error) {
+	m := new(memory.Memory)
+	var owner string
 	var created, updated, expiredAt, expires int64
-	if err := rows.Scan(&seq, &m.ID, &owner, &m.Agent, &m.User, &m.App, &m.Run, &m.Actor, &m.Role, &m.Title, &m.Content,
-		&m.Type, &tags, &categories, &metadata, &m.Confidence, &m.Status, &m.Source, &m.SourceRef, &m.Provenance,
-		&m.Writer, &created, &updated, &expiredAt, &m.ExpiredBy, &expires); err != nil {
-		return 0, nil, err
+	var title, content, labels, metadata, origin sql.RawBytes
+	if err := rows.Scan(&m.Seq, &m.ID, &owner, &m.Version, &m.Type, &m.Status, &m.Provenance, &m.Confidence, &created, &updated,
+		&expiredAt, &expires, &title, &content, &labels, &metadata, &origin); err != nil {
+		return nil, err
 	}
 	if owner != tenant {
-		return 0, nil, fmt.Errorf("%w: a row of another tenant", ErrForeignFile)
-	}
-	if m.Tags, err = decodeList(tags); err != nil {
-		return 0, nil, err
-	}
-	if m.Category, err = decodeList(categories); err != nil {
-		return 0, nil, err
-	}
-	if metadata != noMetadata {
-		m.Metadata = json.RawMessage(metadata)
+		return nil, fmt.Errorf("%w: a row of another tenant", ErrForeignFile)
 	}
 	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
 	m.ExpiredAt, m.Expires = fromMicros(expiredAt), fromMicros(expires)
-	return seq, m, nil
+	s := sealing{keys: k, record: m.ID}
+	m.Title, m.Content = string(s.open(sealTitle, title)), string(s.open(sealContent, content))
+	if b := s.open(sealMetadata, metadata); len(b) > 0 {
+		m.Metadata = append(json.RawMessage(nil), b...)
+	}
+	lists, from := s.open(sealLabels, labels), s.open(sealOrigin, origin)
+	if s.err != nil {
+		return nil, foreign(s.err)
+	}
+	if err := decodeLabels(m, lists); err != nil {
+		return nil, err
+	}
+	return m, decodeOrigin(m, from)
 }
 
-// row is a memory with its number in the file.
-type row struct {
-	seq    int64
-	memory *memory.Memory
+// origins are the texts of a memory that say where it came from, in the order in which they are encoded.
+// New ones are added at the end.
+func origins(m *memory.Memory) []*string {
+	return []*string{&m.Agent, &m.User, &m.App, &m.Run, &m.Actor, &m.Role, &m.Source, &m.SourceRef, &m.Writer, &m.ExpiredBy}
+}
+
+func encodeOrigin(m *memory.Memory) []byte {
+	var b []byte
+	for _, s := range origins(m) {
+		b = appendStrings(b, *s)
+	}
+	return b
+}
+
+func decodeOrigin(m *memory.Memory, data []byte) error {
+	list, err := cutStrings(data)
+	if err != nil {
+		return err
+	}
+	for i, s := range origins(m) {
+		if i < len(list) {
+			*s = list[i]
+		}
+	}
+	return nil
+}
+
+func encodeLabels(m *memory.Memory) []byte {
+	if len(m.Tags)+len(m.Category) == 0 {
+		return nil
+	}
+	b := []byte{byte(len(m.Tags) >> 8), byte(len(m.Tags))}
+	return appendStrings(appendStrings(b, m.Tags...), m.Category...)
+}
+
+func decodeLabels(m *memory.Memory, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if len(data) < 2 {
+		return errList
+	}
+	tags := int(data[0])<<8 | int(data[1])
+	list, err := cutStrings(data[2:])
+	if err != nil || tags > len(list) {
+		return errList
+	}
+	if tags > 0 {
+		m.Tags = list[:tags:tags]
+	}
+	if tags < len(list) {
+		m.Category = list[tags:]
+	}
+	return nil
 }
 
 // scanAll reads and closes rows of "seq, columns".
-func scanAll(rows *sql.Rows, tenant string) ([]row, error) {
+func scanAll(rows *sql.Rows, tenant string, k sealer) ([]*memory.Memory, error) {
 	defer rows.Close()
-	var found []row
+	var found []*memory.Memory
 	for rows.Next() {
-		seq, m, err := scanMemory(rows, tenant)
+		m, err := scanMemory(rows, tenant, k)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, row{seq, m})
+		found = append(found, m)
 	}
 	return found, rows.Err()
 }
 
-// noMetadata stands for none, so that the JSON functions can always read the column.
-const noMetadata = "{}"
-
-func metadataText(m json.RawMessage) string {
-	if len(m) == 0 {
-		return noMetadata
+// memoryArgs returns the values of what is stored of a memory, in the order of sqlInsert and sqlReplace.
+func memoryArgs(tenant string, k sealer, m *memory.Memory) ([]any, error) {
+	if len(m.Tags) > 0xffff {
+		return nil, errList
 	}
-	return string(m)
-}
-
-// memoryArgs returns the values of columns.
-func memoryArgs(tenant string, m *memory.Memory) []any {
-	return []any{m.ID, tenant, m.Agent, m.User, m.App, m.Run, m.Actor, m.Role, m.Title, m.Content, m.Type,
-		encodeList(m.Tags), encodeList(m.Category), metadataText(m.Metadata), m.Confidence, m.Status, m.Source,
-		m.SourceRef, m.Provenance, m.Writer, micros(m.Created), micros(m.Updated), micros(m.ExpiredAt), m.ExpiredBy,
-		micros(m.Expires)}
+	s := sealing{keys: k, record: m.ID}
+	args := []any{m.ID, tenant, m.Version, s.hash(hashAgent, m.Agent), s.hash(hashUser, m.User), s.hash(hashApp, m.App),
+		s.hash(hashRun, m.Run), len(m.Tags), len(m.Category), m.Type, m.Status, m.Provenance, m.Confidence, micros(m.Created),
+		micros(m.Updated), micros(m.ExpiredAt), micros(m.Expires), s.seal(sealTitle, []byte(m.Title)),
+		s.seal(sealContent, []byte(m.Content)), s.seal(sealLabels, encodeLabels(m)), s.seal(sealMetadata, m.Metadata),
+		s.seal(sealOrigin, encodeOrigin(m)), s.hash(hashContent, m.Content)}
+	return args, s.err
 }
 
 // micros returns a time as microseconds since 1970, and 0 for none.
@@ -93,26 +140,4 @@ func fromMicros(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(n).UTC()
-}
-
-func encodeList(list []string) string {
-	if len(list) == 0 {
-		return "[]"
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(list) // strings always encode
-	return string(bytes.TrimRight(b.Bytes(), "\n"))
-}
-
-func decodeList(text string) ([]string, error) {
-	if text == "[]" {
-		return nil, nil
-	}
-	var list []string
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("sqlite: stored list: %w", err)
-	}
-	return list, nil
 }

@@ -15,13 +15,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memgate/memgate/memory-backend/crypt"
 	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 	"github.com/memgate/memgate/memory-backend/store/storetest"
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) memory.Store { return open(t) })
+	storetest.Run(t, func(t *testing.T) memory.Store { return openDir(t, t.TempDir(), 64) })
+}
+
+// TestConformancePlain runs the suite without encryption: sealed and plain files must not differ in what
+// they do.
+func TestConformancePlain(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) memory.Store { return openWith(t, t.TempDir(), 64, nil) })
 }
 
 // TestConformanceWithOneFile runs the suite with a single file open at a time, so that every change of
@@ -32,12 +39,55 @@ func TestConformanceWithOneFile(t *testing.T) {
 
 func openDir(t *testing.T, dir string, files int) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(sqlite.Config{Dir: dir, MaxOpen: files, Busy: 50 * time.Millisecond, Now: time.Now, Random: rand.Reader})
+	return openWith(t, dir, files, keyring(t, dir))
+}
+
+// keyring has the wrapped keys of a data directory in it, and the master key of all tests.
+func keyring(t testing.TB, dir string) *crypt.Keyring {
+	t.Helper()
+	master, err := crypt.OpenFile(masterKey, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := crypt.OpenKeyring(crypt.Config{Dir: filepath.Join(dir, "keys"), Masters: []crypt.Master{master}, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+var masterKey string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "master-*")
+	if err != nil {
+		panic(err)
+	}
+	masterKey = filepath.Join(dir, "master.json")
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// openWith opens a store with these keys; nil: without encryption.
+func openWith(t testing.TB, dir string, files int, keys *crypt.Keyring) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(sqlite.Config{Dir: dir, MaxOpen: files, Busy: 50 * time.Millisecond, Now: time.Now, Random: rand.Reader, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// databases returns the names of the files of tenants in a directory.
+func databases(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 var (
@@ -91,7 +141,7 @@ func TestFilesAreTheirOwnersOnly(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if modes != 1+5*3 { // the directory, and for each tenant a file, its log and the log's index
+	if modes != 3+5*4 { // two directories and a lock, and for each tenant a file, its log, the log's index and its keys
 		t.Errorf("%d files and directories", modes)
 	}
 	outside, err := os.ReadDir(filepath.Dir(dir))
@@ -175,6 +225,9 @@ func TestTornWrite(t *testing.T) {
 	before := 0
 	for cut := 0; cut <= len(wal); cut += len(wal)/23 + 1 {
 		copied := t.TempDir()
+		if err := os.CopyFS(filepath.Join(copied, "keys"), os.DirFS(filepath.Join(dir, "keys"))); err != nil {
+			t.Fatal(err)
+		}
 		for n, data := range map[string][]byte{name: main, name + "-wal": wal[:cut]} {
 			if err := os.WriteFile(filepath.Join(copied, n), data, 0o600); err != nil {
 				t.Fatal(err)
@@ -232,8 +285,8 @@ func TestReadingMakesNoFile(t *testing.T) {
 	if _, err := s.Delete(ctx, "nobody", by, nil); err != nil {
 		t.Error(err)
 	}
-	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
-		t.Errorf("%v, %v", files, err)
+	if files := databases(t, dir); len(files) != 0 {
+		t.Error(files)
 	}
 }
 
@@ -425,7 +478,7 @@ func TestDirectoryGone(t *testing.T) {
 // TestDeletedTextIsGone looks for deleted text in every byte on the disk.
 func TestDeletedTextIsGone(t *testing.T) {
 	dir := t.TempDir()
-	s := openDir(t, dir, 8)
+	s := openWith(t, dir, 8, nil) // without encryption, so that there is something to see
 	put(t, s, "a", "1", "canaryword one")
 	put(t, s, "a", "2", "other words")
 	if _, err := s.Update(ctx, "a", by, "1", nil, func(m *memory.Memory) error { m.Content = "canarychanged two"; return nil }); err != nil {
@@ -437,11 +490,11 @@ func TestDeletedTextIsGone(t *testing.T) {
 	if err := s.Close(); err != nil { // the log goes with the last connection
 		t.Fatal(err)
 	}
-	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%v, %v", files, err)
+	files := databases(t, dir)
+	if len(files) != 1 {
+		t.Fatal(files)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, files[0].Name()))
+	data, err := os.ReadFile(files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +528,7 @@ func FuzzSearch(f *testing.F) {
 }
 
 func openFuzz(f *testing.F) *sqlite.Store {
-	s, err := sqlite.Open(sqlite.Config{Dir: f.TempDir(), Now: time.Now, Random: rand.Reader})
+	s, err := sqlite.Open(sqlite.Config{Dir: f.TempDir(), Now: time.Now, Random: rand.Reader, Keys: keyring(f, f.TempDir())})
 	if err != nil {
 		f.Fatal(err)
 	}

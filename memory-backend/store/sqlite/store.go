@@ -1,8 +1,9 @@
 // Package sqlite keeps memories in SQLite: one file per tenant, in WAL mode with full synchronization,
 // through the pure Go port of SQLite.
 //
-// A file has the mode 0600 in a directory of 0700, and at most Config.MaxOpen are open at a time. What
-// is acknowledged was written to the disk. Deleted text is overwritten (secure_delete).
+// What a file says is sealed with the keys of its tenant, and what is looked up in it is a keyed hash. A
+// file has the mode 0600 in a directory of 0700, and at most Config.MaxOpen are open at a time. What is
+// acknowledged was written to the disk. What is deleted is overwritten (secure_delete).
 package sqlite
 
 import (
@@ -13,19 +14,26 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
 	"modernc.org/sqlite"
 
+	"github.com/memgate/memgate/memory-backend/crypt"
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/search"
 )
 
 // Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 const (
-	codeBusy   = 5
-	codeLocked = 6
-	codeFull   = 13
+	codeBusy     = 5
+	codeLocked   = 6
+	codeReadOnly = 8
+	codeCorrupt  = 11
+	codeFull     = 13
+	codeNotADB   = 26
 )
 
 // Config says where and how to store.
@@ -35,12 +43,17 @@ type Config struct {
 	Busy    time.Duration    // how long to wait for another process's lock; 5 s when 0
 	Now     func() time.Time // required
 	Random  io.Reader        // for ids of changes; required
+	Keys    *crypt.Keyring   // nil: files are not encrypted
 }
 
 // Store implements memory.Store.
 type Store struct {
-	pool   *pool
-	random io.Reader
+	pool    *pool
+	random  io.Reader
+	busy    time.Duration
+	keyring *crypt.Keyring
+	lock    *os.File   // held as long as the store is open
+	alone   sync.Mutex // held while it is held exclusively
 }
 
 var _ memory.Store = (*Store)(nil)
@@ -75,12 +88,20 @@ func Open(c Config) (*Store, error) {
 			return nil, fmt.Errorf("sqlite: data directory is open to others: %w", err)
 		}
 	}
-	s := &Store{
-		pool: &pool{dir: dir, max: c.MaxOpen, busy: c.Busy, now: c.Now,
-			files: make(map[string]*file), freed: make(chan struct{})},
-		random: c.Random,
+	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: data directory: %w", err)
 	}
-	return s, s.Ready(context.Background())
+	s := &Store{
+		pool: &pool{dir: dir, max: c.MaxOpen, now: c.Now,
+			files: make(map[string]*file), freed: make(chan struct{}), closing: make(map[string]bool)},
+		random: c.Random, busy: c.Busy, keyring: c.Keys, lock: lock,
+	}
+	s.pool.load = func(f *file, create bool) error { return s.openFile(f, create) }
+	if err := errors.Join(share(lock), s.Ready(context.Background())); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
 }
 
 // OpenFiles returns how many tenants' files are open, for metrics.
@@ -103,13 +124,20 @@ func (s *Store) Ready(context.Context) error {
 }
 
 // Close waits until no call is under way and closes all files.
-func (s *Store) Close() error { return s.pool.close() }
+func (s *Store) Close() error {
+	err := s.pool.close()
+	if e := s.lock.Close(); !errors.Is(e, os.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
 
 // writeTx is a transaction on the one connection of a file that writes.
 type writeTx struct {
 	statements
 	tx     *sql.Tx
 	tenant string
+	keys   sealer
 }
 
 // readTx is a snapshot of a file.
@@ -117,6 +145,7 @@ type readTx struct {
 	statements
 	tx     *sql.Tx
 	tenant string
+	keys   sealer
 }
 
 func (t *writeTx) exec(ctx context.Context, query string, args ...any) error {
@@ -144,11 +173,15 @@ func (t *readTx) rows(ctx context.Context, query string, args ...any) (*sql.Rows
 	return st.QueryContext(ctx, args...)
 }
 
-// write runs do in a transaction, creating the tenant's file when it is missing.
-func (s *Store) write(ctx context.Context, tenant string, do func(*writeTx) error) error {
-	f, err := s.pool.acquire(ctx, tenant, true)
+// write runs do in a transaction. The tenant's file is made when it is missing and create is set, else that
+// is ErrNotFound.
+func (s *Store) write(ctx context.Context, tenant string, create bool, do func(*writeTx) error) error {
+	f, err := s.pool.acquire(ctx, tenant, create)
 	if err != nil {
 		return classify(err)
+	}
+	if f == nil {
+		return memory.ErrNotFound
 	}
 	defer s.pool.release(f)
 	tx, err := f.writer.BeginTx(ctx, nil)
@@ -156,13 +189,19 @@ func (s *Store) write(ctx context.Context, tenant string, do func(*writeTx) erro
 		return classify(err)
 	}
 	defer tx.Rollback()
-	if err := do(&writeTx{f.writes, tx, tenant}); err != nil {
+	// Nobody else writes now, so what is sealed with these keys is there before others can retire them.
+	k, err := s.keys(ctx, tenant, true)
+	if err != nil {
+		return classify(err)
+	}
+	if err := do(&writeTx{f.writes, tx, tenant, k}); err != nil {
 		return classify(err)
 	}
 	return classify(tx.Commit())
 }
 
-// read runs do on a snapshot. It reports false, without calling do, when the tenant has no file.
+// read runs do on a snapshot, and once more if that holds what newer keys sealed. It reports false,
+// without calling do, when the tenant has no file.
 func (s *Store) read(ctx context.Context, tenant string, do func(*readTx) error) (bool, error) {
 	f, err := s.pool.acquire(ctx, tenant, false)
 	if err != nil {
@@ -177,21 +216,55 @@ func (s *Store) read(ctx context.Context, tenant string, do func(*readTx) error)
 		return false, classify(err)
 	}
 	defer tx.Rollback()
-	return true, classify(do(&readTx{f.reads, tx, tenant}))
-}
-
-// classify gives the errors of SQLite that a caller can do something about their meaning.
-func classify(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		switch e.Code() & 0xff {
-		case codeBusy, codeLocked:
-			return fmt.Errorf("%w: %w", memory.ErrBusy, err)
-		case codeFull:
-			return fmt.Errorf("%w: %w", memory.ErrFull, err)
+	k, err := s.keys(ctx, tenant, false)
+	if err != nil {
+		return false, classify(err)
+	}
+	err = do(&readTx{f.reads, tx, tenant, k})
+	if errors.Is(err, crypt.ErrSealed) {
+		newer, failed := s.keys(ctx, tenant, true)
+		if failed != nil {
+			return false, classify(failed)
+		}
+		if newer != k {
+			err = do(&readTx{f.reads, tx, tenant, newer})
 		}
 	}
-	return err
+	return true, classify(err)
+}
+
+// classify gives the errors that a caller can do something about their meaning.
+func classify(err error) error {
+	meaning := error(nil)
+	var e *sqlite.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		switch e.Code() & 0xff {
+		case codeBusy, codeLocked:
+			meaning = memory.ErrBusy
+		case codeFull:
+			meaning = memory.ErrFull
+		case codeReadOnly:
+			meaning = memory.ErrReadOnly
+		case codeCorrupt, codeNotADB:
+			meaning = memory.ErrCorrupt
+		}
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		meaning = memory.ErrFull
+	case errors.Is(err, syscall.EROFS):
+		meaning = memory.ErrReadOnly
+	case errors.Is(err, crypt.ErrUnavailable):
+		meaning = memory.ErrKeys
+	case errors.Is(err, crypt.ErrNoKeys), errors.Is(err, crypt.ErrWrongMaster), errors.Is(err, crypt.ErrSealed),
+		errors.Is(err, ErrForeignFile), errors.Is(err, search.ErrCorrupt), errors.Is(err, errList):
+		meaning = memory.ErrCorrupt
+	}
+	if meaning == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", meaning, err)
 }
 
 func (s *Store) newID() (string, error) {

@@ -160,10 +160,10 @@ func entities(t *testing.T, s memory.Store) {
 
 func agents(t *testing.T, s memory.Store) {
 	a := memory.Agent{ID: "made", Pattern: "support", Description: "d", Created: start}
-	if err := s.CreateAgent(ctx, tenantA, a); err != nil {
+	if err := s.CreateAgent(ctx, tenantA, by, a); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.CreateAgent(ctx, tenantA, memory.Agent{ID: "made", Created: start}), memory.ErrExists)
+	wantErr(t, s.CreateAgent(ctx, tenantA, by, memory.Agent{ID: "made", Created: start}), memory.ErrExists)
 	if got, err := s.Agent(ctx, tenantA, "made", true); err != nil || *got != a {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -186,7 +186,7 @@ func agents(t *testing.T, s memory.Store) {
 	if _, err := s.Get(ctx, tenantA, "m2", nil); err != nil {
 		t.Errorf("memories are kept: %v", err)
 	}
-	if err := s.CreateAgent(ctx, tenantA, memory.Agent{ID: "bot", Created: start}); err != nil {
+	if err := s.CreateAgent(ctx, tenantA, by, memory.Agent{ID: "bot", Created: start}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteAgent(ctx, tenantA, by, "bot", true); err != nil {

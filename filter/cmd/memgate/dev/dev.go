@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := launch("memory-backend", o.Backend, "serve", "--listen", p.Upstream.Address,
-		"--data", filepath.Join(o.Dir, "data"), "--txn-issuer", p.Transaction.Issuer,
+		"--data", filepath.Join(o.Dir, "data"), "--master-key", "file:"+filepath.Join(o.Dir, "master-key.json"), "--txn-issuer", p.Transaction.Issuer,
 		"--txn-audience", p.Upstream.Audience, "--txn-jwks", "http://"+p.Server.HTTP+"/.well-known/jwks.json"); err != nil {
 		return err
 	}
