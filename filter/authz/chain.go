@@ -16,6 +16,7 @@ import (
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/mention"
+	"github.com/memgate/memgate/filter/mesh"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 	"github.com/memgate/memgate/filter/ratelimit"
@@ -36,6 +37,7 @@ type Deps struct {
 	Sessions *session.Store
 	Limiter  ratelimit.Limiter
 	Signer   *txntoken.Signer
+	Mesh     *mesh.Verifier       // of peers; nil when the policy names none
 	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
 }
 
@@ -202,13 +204,17 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 	if err != nil {
 		return c.refuse(d, r, StageCredential, err)
 	}
-	if creds == (identity.Credentials{}) {
+	peer := creds == (identity.Credentials{}) && c.deps.Mesh != nil && r.Peer != ""
+	if creds == (identity.Credentials{}) && !peer {
 		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
 	}
 	d.proven = creds.Proven
-	pass(Step{StageCredential, Pass, kinds(creds)})
+	pass(Step{StageCredential, Pass, kinds(creds, peer)})
 
-	if d.Principal, err = c.verify(ctx, r, creds, plan); err != nil {
+	if d.Principal, err = c.verify(ctx, r, creds, plan); err == nil && !peer {
+		err = c.beside(r, d.Principal)
+	}
+	if err != nil {
 		d.Principal = nil
 		return c.refuse(d, r, StageVerify, err)
 	}
@@ -299,6 +305,8 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 		base, err = c.deps.Keys.Verify(creds.APIKey)
 	case creds.Token != "" || creds.APIKey != "":
 		err = notAccepted("this kind of credential")
+	case creds.Session == "":
+		base, err = c.peer(r)
 	}
 	if err == nil {
 		err = c.prove(ctx, r, creds, base, plan)
@@ -323,8 +331,11 @@ func notAccepted(what string) error {
 	return identity.Unauthenticated(ReasonNotAccepted, fmt.Errorf("the policy does not accept %s", what))
 }
 
-func kinds(c identity.Credentials) string {
+func kinds(c identity.Credentials, peer bool) string {
 	var parts []string
+	if peer {
+		parts = append(parts, string(identity.KindMesh))
+	}
 	if c.Token != "" {
 		parts = append(parts, string(identity.KindJWT))
 	}

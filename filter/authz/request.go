@@ -42,6 +42,10 @@ type Request struct {
 	// Envoy, as Envoy passes it on: PEM, URL-encoded; "" without one.
 	Certificate string
 
+	// Peer is the name that Envoy read from the certificate of the peer: the first URI
+	// of its names, else the first DNS name, else its subject.
+	Peer string
+
 	// Unaudited is why the request could not be audited and must be refused, or
 	// nil.
 	Unaudited error
@@ -212,7 +216,7 @@ func fromCheck(req *authv3.CheckRequest) *Request {
 	http := req.GetAttributes().GetRequest().GetHttp()
 	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath()}
 	r.Scheme, r.Host = http.GetScheme(), http.GetHost()
-	r.Certificate = req.GetAttributes().GetSource().GetCertificate()
+	r.Certificate, r.Peer = req.GetAttributes().GetSource().GetCertificate(), req.GetAttributes().GetSource().GetPrincipal()
 	r.Address = req.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress()
 	if r.lines = http.GetHeaderMap().GetHeaders(); len(r.lines) > 0 {
 		for _, h := range r.lines {

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -122,23 +123,34 @@ func (s *senders) target(r *Request) string {
 // checkCertificate compares the peer's certificate, as Envoy passes it on, with
 // the thumbprint in a token (RFC 8705, section 3.1).
 func checkCertificate(encoded, thumbprint string) error {
-	if encoded == "" {
-		return identity.Unauthenticated(identity.ReasonCertificateMissing, nil)
-	}
-	// PathUnescape, as a plus sign stands for itself.
-	text, err := url.PathUnescape(encoded)
-	if err != nil {
+	der, err := derOf(encoded)
+	if err != nil || der == nil {
 		return identity.Unauthenticated(identity.ReasonCertificateMissing, err)
 	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return identity.Unauthenticated(identity.ReasonCertificateMissing, nil)
-	}
-	hash := sha256.Sum256(block.Bytes)
+	hash := sha256.Sum256(der)
 	if subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(hash[:])), []byte(thumbprint)) != 1 {
 		return identity.Unauthenticated(identity.ReasonCertificateMismatch, nil)
 	}
 	return nil
+}
+
+var errCertificate = errors.New("the peer's certificate cannot be read")
+
+// derOf decodes a certificate as Envoy passes it on. It is nil for none.
+func derOf(encoded string) ([]byte, error) {
+	if encoded == "" {
+		return nil, nil
+	}
+	// PathUnescape, as a plus sign stands for itself.
+	text, err := url.PathUnescape(encoded)
+	if err != nil {
+		return nil, errCertificate
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errCertificate
+	}
+	return block.Bytes, nil
 }
 
 // challenge is the value of WWW-Authenticate: of the scheme that the client used

@@ -21,6 +21,7 @@ const (
 	KindJWT       Kind = "jwt"
 	KindAPIKey    Kind = "api_key"
 	KindSession   Kind = "session"
+	KindMesh      Kind = "mesh"
 	KindAnonymous Kind = "anonymous"
 )
 
@@ -36,10 +37,11 @@ type Principal struct {
 	Tenant string
 	// Scopes are the permissions granted, sorted, without duplicates.
 	Scopes []string
-	// Issuer is who issued the credential: the "iss" of a JWT, else empty.
+	// Issuer is who issued the credential: the "iss" of a JWT, the trust domain of a peer,
+	// else empty.
 	Issuer string
 	// ID names the credential and is safe to log: the "jti" of a JWT (may be empty),
-	// the id of an API key, the id of a session.
+	// the id of an API key, the id of a session, the SPIFFE ID of a peer.
 	ID string
 	// Agent is the agent that a session is bound to; empty for other kinds.
 	Agent string

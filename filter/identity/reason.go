@@ -131,6 +131,20 @@ const (
 	ReasonSessionCapacity Reason = "session_capacity"
 )
 
+// Reasons of package mesh.
+const (
+	// ReasonPeerMalformed: the peer's name is no SPIFFE ID, or its certificate none of one.
+	ReasonPeerMalformed Reason = "peer_malformed"
+	// ReasonPeerAmbiguous: the peer's certificate has several URIs.
+	ReasonPeerAmbiguous Reason = "peer_ambiguous"
+	// ReasonPeerUnknown: the policy does not name the peer's SPIFFE ID.
+	ReasonPeerUnknown Reason = "peer_unknown"
+	ReasonPeerExpired Reason = "peer_expired"
+	// ReasonPeerMismatch: beside a credential there is a peer of another tenant, or none
+	// that the policy names.
+	ReasonPeerMismatch Reason = "peer_mismatch"
+)
+
 // Reasons of packages tenant and access.
 const (
 	ReasonTenantMismatch    Reason = "tenant_mismatch"
@@ -167,6 +181,7 @@ var allReasons = [...]Reason{
 	ReasonAPIKeyRevoked,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,
+	ReasonPeerMalformed, ReasonPeerAmbiguous, ReasonPeerUnknown, ReasonPeerExpired, ReasonPeerMismatch,
 	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope, ReasonCondition, ReasonConditionFailed,
 	ReasonInternal,
 }

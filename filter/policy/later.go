@@ -17,8 +17,8 @@ func laterKey(key, path string) (rule, message string) {
 		return "later", `"reveal" is not in this version, as there are no pseudonyms to reveal; remove the key`
 	case strings.HasPrefix(word, "pseudonym"):
 		return "later", `"pseudonymize" is not in this version; use the action hash, redact or mask`
-	case path == "identity" && (word == "mtls" || word == "spiffe" || word == "mesh"):
-		return "later", "mTLS and mesh identity are not in this version; use issuers, api_keys or sessions"
+	case path == "identity" && (word == "mtls" || word == "spiffe"):
+		return "later", "peers that Envoy verified by mutual TLS are named in identity.mesh, and tokens that are bound to a certificate wanted by sender_constrained: mtls"
 	case path == "pii" && (word == "entities" || word == "custom"):
 		return "later", "custom entities are not in this version; remove the key"
 	}

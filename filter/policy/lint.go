@@ -23,6 +23,7 @@ func (p *Policy) Lint() []Finding {
 	l.resource()
 	l.roles()
 	l.senders()
+	l.mesh()
 	l.identity()
 	l.limits()
 	l.modes()

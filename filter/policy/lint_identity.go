@@ -164,6 +164,11 @@ func (l *linter) roles() {
 			}
 		}
 	}
+	if m := l.p.Identity.Mesh; m != nil {
+		for i := range m.Identities {
+			named = named || len(m.Identities[i].Roles) > 0
+		}
+	}
 	if len(l.p.Access.Roles) > 0 && !named {
 		l.err("access.roles", "role", "no issuer says where the roles of a token stand; set roles: { claim: … } for one")
 	}
@@ -240,16 +245,16 @@ func (l *linter) identity() {
 	if s := id.Sessions; s != nil && s.TTL > longSession {
 		l.warn("identity.sessions.ttl", "session-ttl", "a session token that is lost is of use for %s; %s or less is enough for most, as sessions are renewed", s.TTL, longSession)
 	}
-	if len(id.Issuers) > 0 || id.APIKeys != nil || l.inFile("identity.issuers") || l.inFile("identity.api_keys") {
+	if len(id.Issuers) > 0 || id.APIKeys != nil || id.Mesh != nil || l.inFile("identity.mesh") || l.inFile("identity.issuers") || l.inFile("identity.api_keys") {
 		return
 	}
 	if id.Sessions != nil {
-		l.err("identity.sessions", "identity", "sessions are issued to those who have another credential, and there is none: name issuers or api_keys as well")
+		l.err("identity.sessions", "identity", "sessions are issued to those who have another credential, and there is none: name issuers, api_keys or mesh as well")
 		return
 	}
 	for i := range l.p.Routes {
 		if !l.p.Routes[i].Anonymous {
-			l.err("identity", "identity", "names neither issuers nor api_keys, so nobody can ever call the routes that are not anonymous, such as %s", l.p.routeLabel(i))
+			l.err("identity", "identity", "names no issuers, api_keys or mesh, so nobody can ever call the routes that are not anonymous, such as %s", l.p.routeLabel(i))
 			return
 		}
 	}

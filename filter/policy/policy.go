@@ -112,6 +112,7 @@ type Identity struct {
 	APIKeys  *APIKeys  `yaml:"api_keys" doc:"keys that memgate issued"`
 	DPoP     DPoP      `yaml:"dpop" doc:"proofs that the sender of a token holds the key that it is bound to (RFC 9449)"`
 	Sessions *Sessions `yaml:"sessions" doc:"session tokens that memgate issues for an agent"`
+	Mesh     *Mesh     `yaml:"mesh" doc:"peers that Envoy verified by mutual TLS, by their SPIFFE IDs"`
 	Resource *Resource `yaml:"resource" doc:"how OAuth clients find the issuers by themselves (RFC 9728)"`
 }
 

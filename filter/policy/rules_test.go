@@ -49,6 +49,19 @@ func resource(members string) map[string]string {
   resource: { ` + members + " }"}
 }
 
+// peers are those of a mesh whose Envoy verifies them.
+func peers(identities string) map[string]string {
+	return map[string]string{
+		"identity": "{ mesh: { identities: [" + identities + "] } }",
+		"envoy":    "{ tls: { certificate: c, key: k, client_ca: a, client_certificate: required } }",
+	}
+}
+
+func merged(change map[string]string, key, value string) map[string]string {
+	change[key] = value
+	return change
+}
+
 func routes(lines ...string) map[string]string {
 	return map[string]string{"routes": "\n  - " + strings.Join(lines, "\n  - ")}
 }
@@ -327,6 +340,16 @@ var rows = []struct {
 	{name: "comparing one thing as two", change: map[string]string{"compare": `{ tenant: { query: [org] }, agent: { query: [Org] } }`}, finding: "error compare compare.agent.query[0]"},
 	{name: "comparing too much", change: map[string]string{"compare": `{ tenant: { query: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] } }`}, finding: "error compare compare.tenant.query"},
 	{name: "comparing in a route", change: routes(`{ match: { path: /a }, require: { scopes: [s] }, compare: { agent: { body: [""] } } }`), finding: "error compare routes[0].compare.agent.body[0]"},
+	{name: "a peer without a tenant", change: peers(`{ id: "spiffe://e.org/a" }`), finding: "error mesh identity.mesh.identities[0]"},
+	{name: "a peer with two tenants", change: peers(`{ id: "spiffe://e.org/{tenant}", tenant: t }`), finding: "error mesh identity.mesh.identities[0]"},
+	{name: "a peer that is no SPIFFE ID", change: peers(`{ id: "https://e.org/a", tenant: t }`), finding: "error mesh identity.mesh.identities[0]"},
+	{name: "a peer twice", change: peers(`{ id: "spiffe://e.org/{tenant}" }, { id: "spiffe://e.org/{x}", tenant: t }`), finding: "error mesh identity.mesh.identities"},
+	{name: "no peer", change: peers(``), finding: "error required identity.mesh.identities"},
+	{name: "a peer with an unknown role", change: peers(`{ id: "spiffe://e.org/a", tenant: t, roles: [x] }`), finding: "error role identity.mesh.identities[0].roles[0]"},
+	{name: "a peer with a role", change: merged(peers(`{ id: "spiffe://e.org/a", tenant: t, roles: [x] }`), "access", "{ roles: { x: [s] } }")},
+	{name: "peers that nobody verifies", change: merged(peers(`{ id: "spiffe://e.org/a", tenant: t }`), "envoy", "{ tls: { certificate: c, key: k, client_certificate: any } }"), finding: "error mesh-unverified identity.mesh"},
+	{name: "peers that are not asked", change: merged(peers(`{ id: "spiffe://e.org/a", tenant: t }`), "envoy", "{}"), finding: "warning mesh-peer identity.mesh"},
+	{name: "peers of a mesh alone", change: merged(peers(`{ id: "spiffe://e.org/a", tenant: t }`), "envoy", "{ tls_in_front: true }")},
 	{name: "scopes for nobody", change: routes("{ match: { path: /a }, anonymous: true, require: { scopes: [s] } }"), finding: "error anonymous-scopes routes[0].require"},
 	{name: "anyone writes", change: routes("{ match: { methods: [GET, POST], path: /a }, anonymous: true }"), finding: "warning anonymous-write routes[0].match.methods[1]"},
 	{name: "bad scope", change: routes("{ match: { path: /a }, require: { scopes: [a b] } }"), finding: "error scope routes[0].require.scopes[0]"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/authz"
+	"github.com/memgate/memgate/filter/mesh"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/session"
@@ -63,6 +64,11 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 		}
 	} else if !errors.Is(err, ErrNoKeys) {
 		return nil, err
+	}
+	if p.Identity.Mesh != nil {
+		if b.deps.Mesh, err = mesh.New(p.MeshRules(), now); err != nil {
+			return nil, fmt.Errorf("identity.mesh: %w", err)
+		}
 	}
 	if p.Identity.Sessions == nil {
 		b.deps.Sessions = nil

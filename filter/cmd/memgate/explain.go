@@ -34,9 +34,10 @@ func explainCommand() *cobra.Command {
 	config := configFlag(cmd)
 	method := cmd.Flags().StringP("method", "X", "GET", "method")
 	path := cmd.Flags().String("path", "/", "path, with its query, as on the wire, or the whole URL, which a DPoP proof needs")
+	peer := cmd.Flags().String("peer", "", "name in the certificate of the peer, such as its SPIFFE ID, as Envoy verified it")
 	lines := cmd.Flags().StringArrayP("header", "H", nil, "request header, 'Name: value'; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		request := &authz.Request{ID: explainID, Method: *method, Path: *path}
+		request := &authz.Request{ID: explainID, Method: *method, Path: *path, Peer: *peer}
 		if u, err := url.Parse(*path); err == nil && u.Host != "" {
 			request.Scheme, request.Host, request.Path = u.Scheme, u.Host, u.RequestURI()
 		}
