@@ -101,6 +101,7 @@ type Rewriter struct {
 	name     []byte // part of the chunk: a name that is to be the context
 	context  []byte // of the next value; at most Context bytes
 	scalar   scalar
+	nested   nested
 	form     form
 	resume   int             // offset at which text begins behind malformed JSON
 	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
@@ -148,6 +149,7 @@ func (r *Rewriter) Reset() {
 	r.win.begin(nil, 0)
 	r.clearContext()
 	r.inText, r.scalar, r.npend = false, scalar{}, 0
+	r.nested.begin()
 	r.chunk, r.chunkAt, r.held, r.heldAt, r.done = nil, 0, r.held[:0], 0, 0
 	switch r.cfg.Format {
 	case JSON, NDJSON:

@@ -174,14 +174,27 @@ func (r *Rewriter) key(dst []byte) []byte {
 // stringPart searches a part of the string that has begun.
 func (r *Rewriter) stringPart(dst []byte) []byte {
 	text := r.lex.Text()
-	if r.lex.Escaped() {
-		start, end := r.lex.Span()
+	if r.lex.First() {
+		r.nested.begin()
+	}
+	if !r.nested.decided {
+		r.nested.decide(text)
+	}
+	switch start, end := r.lex.Span(); {
+	case len(text) == 0:
+	case r.nested.on:
+		dst = r.nestedPart(dst, text, end-start, r.lex.Escaped())
+	case r.lex.Escaped():
 		dst = r.escape(dst, text, end-start)
-	} else if len(text) > 0 {
+	default:
 		dst = r.plain(dst, text)
 	}
 	if r.lex.Last() {
+		if r.nested.on && r.err == nil {
+			dst = r.nestedFlush(dst)
+		}
 		dst = r.finish(dst)
+		r.nested.on = false
 	}
 	return dst
 }
@@ -319,6 +332,9 @@ func (r *Rewriter) acts() bool {
 // the body had come in smaller pieces.
 func (r *Rewriter) exceeded(dst []byte, k jsonstream.Kind, n int, err error) []byte {
 	if r.search && (k == jsonstream.String || k == jsonstream.Key) {
+		if r.inText && r.nested.on {
+			dst = r.nestedFlush(dst)
+		}
 		if r.lex.First() {
 			start, _ := r.lex.Span()
 			var context []byte
@@ -342,6 +358,10 @@ func (r *Rewriter) exceeded(dst []byte, k jsonstream.Kind, n int, err error) []b
 
 // failed deals with JSON that cannot be read on.
 func (r *Rewriter) failed(dst []byte) []byte {
+	if r.inText && r.nested.on {
+		dst = r.nestedFlush(dst)
+		r.nested.on = false
+	}
 	if !r.cfg.Lenient {
 		if r.inText {
 			dst = r.scan(dst, false)

@@ -28,13 +28,14 @@ type window struct {
 type segment struct {
 	at, raw int
 	escape  bool
+	bare    bool // outside of the strings of inner JSON
 }
 
 // begin empties the window for text from that offset on, behind the context.
 func (w *window) begin(context []byte, raw int) {
 	w.buf = append(w.buf[:0], context...)
 	w.from, w.end = len(context), raw
-	w.segs = append(w.segs[:0], segment{len(context), raw, false})
+	w.segs = append(w.segs[:0], segment{at: len(context), raw: raw})
 }
 
 // plain appends text that stands for itself and follows on the last.
@@ -50,10 +51,10 @@ func (w *window) escape(text []byte, n int) {
 		w.segs = append(w.segs, segment{})
 		last = &w.segs[len(w.segs)-1]
 	}
-	*last = segment{len(w.buf), w.end, true}
+	*last = segment{at: len(w.buf), raw: w.end, escape: true}
 	w.buf = append(w.buf, text...)
 	w.end += n
-	w.segs = append(w.segs, segment{len(w.buf), w.end, false})
+	w.segs = append(w.segs, segment{at: len(w.buf), raw: w.end})
 }
 
 // find returns the segment of buf[i], which is not before the segment hint.
@@ -186,7 +187,7 @@ func (r *Rewriter) direct(dst, text []byte) []byte {
 		var safe int
 		r.findings, safe = r.scanner.Scan(r.findings[:0], text[:end], at, false)
 		if len(r.findings) > 0 {
-			w.segs = append(w.segs[:0], segment{0, raw, false})
+			w.segs = append(w.segs[:0], segment{at: 0, raw: raw})
 			if dst = r.apply(dst, text); r.err != nil {
 				return dst
 			}
@@ -195,7 +196,7 @@ func (r *Rewriter) direct(dst, text []byte) []byte {
 	}
 	w.buf = append(w.buf[:0], text[at-Context:]...)
 	w.from, w.end = Context, raw+len(text)
-	w.segs = append(w.segs[:0], segment{Context, raw + at, false})
+	w.segs = append(w.segs[:0], segment{at: Context, raw: raw + at})
 	return dst
 }
 
@@ -224,7 +225,11 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 		if f.More || f.Continued {
 			value = r.parts.add(value)
 		}
-		if !f.More {
+		switch {
+		case f.More:
+		case r.nested.on && w.bare(text, *f):
+			dst = append(r.replace(append(dst, `\"`...), *f, value), `\"`...)
+		default:
 			dst = r.replace(dst, *f, value)
 		}
 		r.done = max(r.done, end)
