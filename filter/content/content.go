@@ -52,6 +52,12 @@ type Body struct {
 	// agent, of a request, each once in both; see [pii.Config]. They are compared
 	// with those of the caller.
 	Tenants, Agents []string
+	// Deltas are the paths of strings of an event stream that are fragments of a
+	// text, each once; see [pii.Config].
+	Deltas []string
+	// OtherTypes lets bodies, and parts of multipart bodies, go on as they are when
+	// their type is accepted and cannot be inspected.
+	OtherTypes bool
 	// PII is what is done with each entity that is found.
 	PII pii.Policy
 }
@@ -196,6 +202,14 @@ func (b *Body) validate(name string) error {
 	for i, path := range named {
 		if !validPath(path) || slices.Contains(named[:i], path) {
 			return invalid(name+".compare: "+path, nil)
+		}
+	}
+	if len(b.Deltas) > MaxFields {
+		return invalid(name+".deltas", nil)
+	}
+	for i, path := range b.Deltas {
+		if !validPath(path) || slices.Contains(b.Deltas[:i], path) {
+			return invalid(name+".deltas: "+path, nil)
 		}
 	}
 	for e, a := range b.PII.Actions {

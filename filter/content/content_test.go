@@ -35,8 +35,9 @@ func example(t testing.TB) *Policy {
 			Identifiers: []string{"agent_id", "user_id"},
 			Tenants:     []string{"metadata.tenant", "tenant_id"},
 			Agents:      []string{"agent_id"},
+			OtherTypes:  true,
 		},
-		Response: Body{MaxBytes: NoLimit},
+		Response: Body{MaxBytes: NoLimit, Deltas: []string{".", "token.text"}},
 		CORS: cors.Policy{
 			AllowOrigins: []string{"https://app.example.com", "https://*.dev.example.com"},
 			AllowMethods: []string{"GET", "POST"}, AllowHeaders: []string{"authorization", "content-type"},
@@ -137,7 +138,7 @@ func wire(parts ...any) []byte {
 }
 
 func TestParseRefuses(t *testing.T) {
-	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0}
+	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	tail := []any{0, 0, 0, 0, 0, 0, 0, 0} // cors and headers with nothing in them
 	request := func(parts ...any) []byte { return wire(append(append(parts, emptyBody...), tail...)...) }
 	after := func(parts ...any) []byte { return wire(append(append(emptyBody, emptyBody...), parts...)...) }
@@ -174,27 +175,30 @@ func TestParseRefuses(t *testing.T) {
 		{"count beyond the input", request(0, 0, 30), Malformed},
 		{"string beyond the input", wire(0, 0, 1, 100, []byte("a/b")), Malformed},
 		{"too many types", request(0, 0, MaxTypes+1, 0, 0), Malformed},
-		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0, 0, 0), Invalid},
-		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0, 0, 0), Invalid},
+		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0, 0, 0, 0, 0), Invalid},
+		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0, 0, 0, 0, 0), Invalid},
 		{"fields out of order", request(0, 0, 0, 2, "b", 1, "a", 1, 0), Malformed},
 		{"field twice", request(0, 0, 0, 2, "a", 1, "a", 1, 0), Malformed},
 		{"empty path", request(0, 0, 0, 1, "", 1, 0), Malformed},
-		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0, 0, 0), Invalid},
-		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0, 0, 0), Invalid},
+		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0, 0, 0, 0, 0), Invalid},
+		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0, 0, 0, 0, 0), Invalid},
 		{"field limit too great", request(0, 0, 0, 1, "a", MaxField+1, 0), Malformed},
 		{"identifiers out of order", request(0, 0, 0, 0, 2, "b", "a", 0), Malformed},
 		{"identifier twice", request(0, 0, 0, 0, 2, "a", "a", 0), Malformed},
-		{"empty identifier", request(0, 0, 0, 0, 1, "", 0, 0, 0), Invalid},
+		{"empty identifier", request(0, 0, 0, 0, 1, "", 0, 0, 0, 0, 0), Invalid},
 		{"tenants out of order", request(0, 0, 0, 0, 0, 2, "b", "a", 0, 0), Malformed},
 		{"agent twice", request(0, 0, 0, 0, 0, 0, 2, "a", "a", 0), Malformed},
-		{"a tenant that is an agent", request(0, 0, 0, 0, 0, 1, "a", 1, "a", 0), Invalid},
-		{"empty tenant", request(0, 0, 0, 0, 0, 1, "", 0, 0), Invalid},
-		{"unknown entity", request(0, 0, 0, 0, 0, 0, 0, 1, "FAVOURITE_COLOUR", "redact"), UnknownEntity},
-		{"entity by another case", request(0, 0, 0, 0, 0, 0, 0, 1, "email_address", "redact"), UnknownEntity},
-		{"unknown action", request(0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "shred"), UnknownAction},
-		{"allow spelt out", request(0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
-		{"entities out of order", request(0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
-		{"entity twice", request(0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
+		{"a tenant that is an agent", request(0, 0, 0, 0, 0, 1, "a", 1, "a", 0, 0, 0), Invalid},
+		{"empty tenant", request(0, 0, 0, 0, 0, 1, "", 0, 0, 0, 0), Invalid},
+		{"deltas out of order", request(0, 0, 0, 0, 0, 0, 0, 2, "b", "a", 0, 0), Malformed},
+		{"delta twice", request(0, 0, 0, 0, 0, 0, 0, 2, "a", "a", 0, 0), Malformed},
+		{"other types neither refused nor passed", request(0, 0, 0, 0, 0, 0, 0, 0, 2, 0), Malformed},
+		{"unknown entity", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "FAVOURITE_COLOUR", "redact"), UnknownEntity},
+		{"entity by another case", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "email_address", "redact"), UnknownEntity},
+		{"unknown action", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "shred"), UnknownAction},
+		{"allow spelt out", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
+		{"entities out of order", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
+		{"entity twice", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
 		{"unknown flag", after(0, 0, 0, 0, 4, 0, 0, 0), Malformed},
 		{"age too great", after(0, 0, 0, 0, 0, 86401, 0, 0), Malformed},
 		{"star with credentials", after(1, "*", 0, 0, 0, 1, 0, 0, 0), Invalid},

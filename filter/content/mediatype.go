@@ -40,6 +40,50 @@ func validMediaType(s string) bool {
 	return found && headers.IsToken(major) && headers.IsToken(minor)
 }
 
+// Boundary returns the boundary that the Content-Type of a multipart body names (RFC
+// 2046, section 5.1.1), and false when it names none, several, or one that cannot be.
+func Boundary(contentType string) (string, bool) {
+	_, params, _ := strings.Cut(contentType, ";")
+	boundary, ok := "", false
+	for {
+		params = strings.TrimLeft(params, " \t;")
+		if params == "" {
+			break
+		}
+		name, rest, _ := strings.Cut(params, "=")
+		value, rest, found := cutValue(rest)
+		if !found {
+			return "", false
+		}
+		params = rest
+		if strings.EqualFold(name, "boundary") {
+			if ok {
+				return "", false
+			}
+			boundary, ok = value, true
+		}
+	}
+	if !ok || boundary == "" || len(boundary) > pii.MaxBoundary || boundary[len(boundary)-1] == ' ' {
+		return "", false
+	}
+	for i := 0; i < len(boundary); i++ {
+		c := boundary[i]
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && !strings.ContainsRune("'()+_,-./:=? ", rune(c)) {
+			return "", false
+		}
+	}
+	return boundary, true
+}
+
+// PartFormat is the [pii.PartFormat] of multipart bodies.
+func PartFormat(contentType string) (pii.Format, bool) {
+	mediaType, known := MediaType(contentType)
+	if !known {
+		return 0, false
+	}
+	return Inspectable(mediaType)
+}
+
 // validParameters reads *( ";" OWS [ name "=" ( token / quoted-string ) ] )
 // after the first semicolon, and refuses a charset that is not read.
 func validParameters(s string) bool {
@@ -129,6 +173,8 @@ func Inspectable(mediaType string) (pii.Format, bool) {
 		return pii.Form, true
 	case "text/event-stream":
 		return pii.SSE, true
+	case "multipart/form-data":
+		return pii.Multipart, true
 	}
 	if strings.HasSuffix(mediaType, "+json") {
 		return pii.JSON, true
@@ -199,8 +245,8 @@ const (
 
 // Decide says what is done with a body of that Content-Type. A body whose type
 // is unknown or cannot be inspected passes only when the policy neither
-// restricts the type nor asks to look inside ([Body.Inspects]). It does not
-// apply to messages without a body.
+// restricts the type nor asks to look inside ([Body.Inspects]), or when it lets such
+// types pass ([Body.OtherTypes]). It does not apply to messages without a body.
 func (b *Body) Decide(contentType string) (pii.Format, Verdict) {
 	mediaType, known := MediaType(contentType)
 	if len(b.Types) > 0 && (!known || !b.Accepts(mediaType)) {
@@ -208,10 +254,13 @@ func (b *Body) Decide(contentType string) (pii.Format, Verdict) {
 	}
 	if known {
 		if format, ok := Inspectable(mediaType); ok {
+			if _, ok := Boundary(contentType); !ok && format == pii.Multipart {
+				return 0, Refuse
+			}
 			return format, Inspect
 		}
 	}
-	if b.Inspects() {
+	if b.Inspects() && !b.OtherTypes {
 		return 0, Refuse
 	}
 	return 0, Pass

@@ -109,7 +109,8 @@ func TestInspectable(t *testing.T) {
 		"application/pdf":                   no,
 		"application/xml":                   no,
 		"image/svg+xml":                     no,
-		"multipart/form-data":               no,
+		"multipart/form-data":               {pii.Multipart, true},
+		"multipart/mixed":                   no,
 		"application/json-seq":              no,
 		"":                                  no,
 	} {
@@ -166,6 +167,8 @@ func TestDecide(t *testing.T) {
 	var asks, indifferent, typed Body
 	asks.PII.Actions[pii.EmailAddress] = pii.Redact
 	typed.Types = []string{"application/json", "image/png"}
+	other := asks
+	other.OtherTypes = true
 	typedAsks := typed
 	typedAsks.Fields = []pii.FieldLimit{{Path: "a", Max: 1}}
 	tests := []struct {
@@ -187,6 +190,12 @@ func TestDecide(t *testing.T) {
 		{"malformed with a list", typed, "application/json, image/png", 0, Refuse},
 		{"listed and not inspectable", typed, "image/png", 0, Pass},
 		{"listed, not inspectable, and asked", typedAsks, "image/png", 0, Refuse},
+		{"image that may pass", other, "image/png", 0, Pass},
+		{"none that may pass", other, "", 0, Pass},
+		{"JSON where others pass", other, "application/json", pii.JSON, Inspect},
+		{"parts", asks, "multipart/form-data; boundary=x", pii.Multipart, Inspect},
+		{"parts without a boundary", asks, "multipart/form-data", 0, Refuse},
+		{"parts without a boundary where others pass", other, "multipart/form-data", 0, Refuse},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,6 +213,27 @@ func TestPlain(t *testing.T) {
 	} {
 		if got := Plain(s); got != want {
 			t.Errorf("Plain(%q) = %v", s, got)
+		}
+	}
+}
+
+func TestBoundary(t *testing.T) {
+	for in, want := range map[string]string{
+		"multipart/form-data; boundary=x":                           "x",
+		`multipart/form-data; charset=utf-8; Boundary="a'b (c)?"`:   "a'b (c)?",
+		"multipart/form-data;boundary=----WebKitFormBoundary7MA4YW": "----WebKitFormBoundary7MA4YW",
+		"multipart/form-data":                                       "",
+		"multipart/form-data; boundary=":                            "",
+		`multipart/form-data; boundary=""`:                          "",
+		`multipart/form-data; boundary="a\"b"`:                      "",
+		`multipart/form-data; boundary="a "`:                        "",
+		"multipart/form-data; boundary=a; boundary=b":               "",
+		"multipart/form-data; boundary=\"\u00e9\"":                  "",
+		"multipart/form-data; boundary=" + strings.Repeat("x", 71):  "",
+		"multipart/form-data; boundary=" + strings.Repeat("x", 70):  strings.Repeat("x", 70),
+	} {
+		if got, ok := Boundary(in); got != want || ok != (want != "") {
+			t.Errorf("Boundary(%q) = %q, %v", in, got, ok)
 		}
 	}
 }

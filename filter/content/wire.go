@@ -16,9 +16,10 @@ import (
 //
 //	policy  = magic version modes request:body response:body cors headers
 //	modes   = two bits for each stage: content, pii, cors, headers
-//	body    = max_bytes+1 max_depth types fields identifiers tenants agents actions
-//	fields  = list of (path max), identifiers, tenants, agents = list of path,
-//	          all in strict order of path
+//	body    = max_bytes+1 max_depth types fields identifiers tenants agents deltas
+//	          other_types actions
+//	fields  = list of (path max), identifiers, tenants, agents, deltas = list of
+//	          path, all in strict order of path; other_types = 0 or 1
 //	actions = list of (entity action), by name, in strict order of entity,
 //	          without the entities whose action is allow
 //	cors    = origins methods headers exposed flags max_age
@@ -79,11 +80,17 @@ func (b *Body) append(dst []byte) []byte {
 		dst = appendNumber(appendString(dst, f.Path), uint64(f.Max))
 	}
 
-	for _, list := range [...][]string{b.Identifiers, b.Tenants, b.Agents} {
+	for _, list := range [...][]string{b.Identifiers, b.Tenants, b.Agents, b.Deltas} {
 		paths := slices.Clone(list)
 		slices.Sort(paths)
 		dst = appendStrings(dst, paths)
 	}
+
+	other := uint64(0)
+	if b.OtherTypes {
+		other = 1
+	}
+	dst = appendNumber(dst, other)
 
 	var entities []string
 	for e, a := range b.PII.Actions {
@@ -239,6 +246,9 @@ func (r *reader) body(b *Body) {
 	b.Identifiers = r.paths()
 	b.Tenants = r.paths()
 	b.Agents = r.paths()
+
+	b.Deltas = r.paths()
+	b.OtherTypes = r.number(1) == 1
 
 	last = ""
 	for range r.count(maxEntities) {

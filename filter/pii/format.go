@@ -17,6 +17,9 @@ const (
 	// data of each event is read as JSON where it begins like an object, an array
 	// or a string, and otherwise as text.
 	SSE
+	// Multipart is multipart/form-data (RFC 7578): parts with a type of their own.
+	Multipart
+	numFormats
 )
 
 // String returns the format's name in lower case, such as "ndjson".
@@ -32,6 +35,8 @@ func (f Format) String() string {
 		return "form"
 	case SSE:
 		return "sse"
+	case Multipart:
+		return "multipart"
 	}
 	return "unknown"
 }

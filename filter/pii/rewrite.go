@@ -51,6 +51,10 @@ type Config struct {
 	// are fragments of a text, which is searched as one, beside those that are
 	// known. The path "." stands for data that is text.
 	Deltas []string
+	// Part says how the parts of [Multipart] are read. OtherParts lets those that
+	// cannot be read go on as they are; otherwise they are [ErrUninspectable].
+	Part       PartFormat
+	OtherParts bool
 	// Lenient lets JSON that is malformed or too deep go on as text, which is
 	// still searched. It is for responses: a refusal would not reach whom it
 	// could teach.
@@ -90,6 +94,7 @@ type Rewriter struct {
 	named *comparer // nil without members to compare
 
 	events   *events // of an event stream; nil for all else
+	multi    *parts  // of a body with parts; nil for all else
 	skips    []int   // offsets of strings that are left as they are, in order
 	skipped  []int   // where those that were passed stand in what came out
 	skipping bool
@@ -126,17 +131,20 @@ func NewRewriter(cfg Config) *Rewriter {
 	for _, a := range cfg.Policy.Actions {
 		r.search = r.search || a != Allow
 	}
-	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form) {
+	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart) {
 		r.limit = newLimiter(cfg.Fields)
 	}
-	if cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form {
+	if cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart {
 		r.named = newComparer(cfg.Named)
 	}
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
 		r.spare = newSparer(cfg.Identifiers)
 	}
-	if cfg.Format == SSE && r.search {
+	switch {
+	case cfg.Format == SSE && r.search:
 		r.events = newEvents(r)
+	case cfg.Format == Multipart:
+		r.multi = newParts(r)
 	}
 	r.Reset()
 	return r
@@ -164,6 +172,9 @@ func (r *Rewriter) Reset() {
 	r.skipped, r.skipping = r.skipped[:0], false
 	if r.events != nil {
 		r.events.reset()
+	}
+	if r.multi != nil {
+		r.multi.reset()
 	}
 	if r.spare != nil {
 		r.spare.reset()
@@ -198,6 +209,9 @@ func (r *Rewriter) SetHashKey(key []byte) {
 	if r.events != nil {
 		r.events.setHashKey(key)
 	}
+	if r.multi != nil {
+		r.multi.setHashKey(key)
+	}
 }
 
 // Write reads the next piece of the body and appends to dst what can go on. It
@@ -207,8 +221,12 @@ func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
 	}
-	if r.events != nil {
+	switch {
+	case r.events != nil:
 		dst, r.err = r.events.write(dst, chunk)
+		return dst, r.err
+	case r.multi != nil:
+		dst, r.err = r.multi.write(dst, chunk)
 		return dst, r.err
 	}
 	r.chunk = chunk
@@ -274,8 +292,12 @@ func (r *Rewriter) Close(dst []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
 	}
-	if r.events != nil {
+	switch {
+	case r.events != nil:
 		dst, r.err = r.events.close(dst)
+		return dst, r.err
+	case r.multi != nil:
+		dst, r.err = r.multi.close(dst)
 		return dst, r.err
 	}
 	if r.mode == modeJSON {

@@ -16,7 +16,7 @@ func (r *Rewriter) text(dst, text []byte, offset int) []byte {
 			return dst
 		}
 		if !r.inText {
-			r.begin(nil, offset)
+			r.begin(r.context, offset)
 		}
 	}
 	if r.mode == modeText {

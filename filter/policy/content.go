@@ -34,6 +34,9 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	if p.Access.Mode == ModeEnforce {
 		out.Request.Agents = agent.Body
 	}
+	out.Request.Deltas, out.Response.Deltas = r.Content.Deltas, r.Content.Deltas
+	out.Request.OtherTypes = r.Content.OtherTypes == otherTypesPass
+	out.Response.OtherTypes = out.Request.OtherTypes
 	var err error
 	if out.Headers, err = p.SecurityHeaders(); err != nil {
 		return content.Policy{}, err
@@ -50,6 +53,9 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	}
 	return out, out.Validate()
 }
+
+// otherTypesPass is the value of other_types that lets bodies pass uninspected.
+const otherTypesPass = "pass"
 
 // merge makes one action for each entity of the general rules and a route's.
 // Without any default that is to redact.

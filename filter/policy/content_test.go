@@ -25,6 +25,8 @@ routes:
       max_body: 1MiB
       max_depth: 4
       types: [text/*]
+      deltas: [token.text]
+      other_types: pass
       fields: { b: 2, "a[].c": 3 }
       request: { default: allow, EMAIL_ADDRESS: redact }
       response: { PHONE_NUMBER: block }
@@ -39,6 +41,14 @@ routes:
 	own, err := p.Content(&p.Routes[1])
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, b := range []*content.Body{&own.Request, &own.Response} {
+		if !b.OtherTypes || !slices.Equal(b.Deltas, []string{"token.text"}) {
+			t.Errorf("deltas %v, other types %v", b.Deltas, b.OtherTypes)
+		}
+	}
+	if plain.Request.OtherTypes || plain.Response.OtherTypes {
+		t.Error("other types pass by default")
 	}
 	for _, test := range []struct {
 		name   string

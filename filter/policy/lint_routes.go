@@ -120,6 +120,18 @@ func (l *linter) content(path string, r *Route) {
 			l.err(member, "field", "stands here twice")
 		}
 	}
+	for j, field := range c.Deltas {
+		member := element(path+".deltas", j)
+		switch {
+		case field != "." && !isFieldPath(field):
+			l.err(member, "field", "is not the path of a member, such as token.text, or . for data that is text")
+		case slices.Contains(c.Deltas[:j], field):
+			l.err(member, "field", "stands here twice")
+		}
+	}
+	if c.OtherTypes == otherTypesPass {
+		l.warn(path+".other_types", "other-types", "bodies of types that cannot be inspected pass with all that is in them")
+	}
 	if len(c.Types) == 0 {
 		l.err(path+".types", "media-type", "must not be empty; remove it for application/json")
 	}

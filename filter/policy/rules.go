@@ -103,5 +103,6 @@ func Rules() []Rule {
 		{"field-large", Warning, "a member may be larger than the body"},
 		{"content", Error, "rules for the bodies that are too many, or cannot be kept together"},
 		{"media-type", Error, "not a media type"},
+		{"other-types", Warning, "bodies that cannot be inspected pass"},
 	}
 }

@@ -44,7 +44,8 @@ var (
 
 // What the request's body is.
 var (
-	// MalformedRequest: a request to memgate's own interfaces cannot be read.
+	// MalformedRequest: a request to memgate's own interfaces, or a form with parts,
+	// cannot be read.
 	MalformedRequest = Problem{"malformed-request", "Malformed request", 400,
 		"The request cannot be read. Check its parameters and body against the documentation."}
 	// MalformedJSON: the body is not JSON where JSON is due.

@@ -45,6 +45,9 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 
 		Identifiers: rules.Identifiers,
 		Named:       [][]string{groupTenant: rules.Tenants, groupAgent: rules.Agents},
+		Deltas:      rules.Deltas,
+		Part:        content.PartFormat,
+		OtherParts:  rules.OtherTypes || !rules.Inspects(),
 		Lenient:     as.response,
 	})
 }
@@ -161,7 +164,12 @@ func (b *Body) refusal(err error) Refusal {
 	var named *pii.MismatchError
 	switch {
 	case errors.Is(err, pii.ErrMalformed):
+		if b.use.format == pii.Multipart {
+			return &problem.MalformedRequest
+		}
 		return &problem.MalformedJSON
+	case errors.Is(err, pii.ErrUninspectable):
+		return &problem.UnsupportedMediaType
 	case errors.Is(err, pii.ErrTooDeep):
 		return &problem.TooDeep
 	case errors.As(err, &field):

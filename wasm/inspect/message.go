@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
 	"github.com/memgate/memgate/filter/problem"
 )
 
@@ -125,6 +126,7 @@ func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 		return Pass, &problem.Unavailable
 	}
 	r.begin(b, rules, use{format: format}, hashKey)
+	b.parts(format, h)
 	return Hold, nil
 }
 
@@ -169,10 +171,19 @@ func (r *Rules) answer(b *Body, h Header, method string, none bool, hashKey []by
 		return Pass, &problem.Unavailable
 	}
 	r.begin(b, rules, use{response: true, format: format}, hashKey)
+	b.parts(format, h)
 	if known && n <= HoldLimit {
 		return Hold, nil
 	}
 	return Stream, nil
+}
+
+// parts says what separates the parts of a multipart body.
+func (b *Body) parts(format pii.Format, h Header) {
+	if format == pii.Multipart {
+		boundary, _ := content.Boundary(h.Get("content-type"))
+		b.rewriter.SetBoundary(boundary)
+	}
 }
 
 // RewritesResponses reports whether the body of a response may be changed, so

@@ -175,6 +175,37 @@ func requests() []Case {
 			Name: "plain text", Policy: takes("text/plain"), Type: "text/plain",
 			Body: "to " + email + ", bye", Upstream: "to [EMAIL_ADDRESS], bye", Findings: "EMAIL_ADDRESS=1",
 		}),
+		pass(Case{
+			Name: "JSON in JSON", Body: `{"content":"{\"to\":\"ann\\u0040example.com\"}"}`, Upstream: `{"content":"{\"to\":\"[EMAIL_ADDRESS]\"}"}`, Findings: "EMAIL_ADDRESS=1",
+		}),
+		pass(Case{
+			Name: "another type of JSON", Policy: takes("application/*+json"), Type: "application/merge-patch+json",
+			Body: `{"a":"` + email + `"}`, Upstream: `{"a":"[EMAIL_ADDRESS]"}`, Findings: "EMAIL_ADDRESS=1",
+		}),
+		pass(Case{
+			Name: "a form", Policy: takes("application/x-www-form-urlencoded"), Type: "application/x-www-form-urlencoded",
+			Body: "a=1&to=ann%40example.com", Upstream: "a=1&to=%5BEMAIL_ADDRESS%5D", Findings: "EMAIL_ADDRESS=1",
+		}),
+		pass(Case{
+			Name: "a form with parts", Policy: takes("multipart/form-data"), Type: formType,
+			Body:     form("name=\"to\"\r\n\r\n"+email, "name=\"f\"; filename=\"a.json\"\r\nContent-Type: application/json\r\n\r\n{\"to\":\""+email+"\"}"),
+			Upstream: form("name=\"to\"\r\n\r\n[EMAIL_ADDRESS]", "name=\"f\"; filename=\"a.json\"\r\nContent-Type: application/json\r\n\r\n{\"to\":\"[EMAIL_ADDRESS]\"}"),
+			Findings: "EMAIL_ADDRESS=2",
+		}),
+		pass(Case{
+			Name: "a form with a picture that may pass", Policy: with(func(p *content.Policy) {
+				p.Request.Types, p.Request.OtherTypes = []string{"multipart/form-data"}, true
+			}), Type: formType, Body: form(picture), Upstream: form(picture),
+		}),
+		pass(Case{
+			Name: "a type that cannot be read and may pass", Policy: with(func(p *content.Policy) {
+				p.Request.Types, p.Request.OtherTypes = []string{"image/png"}, true
+			}), Type: "image/png", Body: "\x89PNG " + email, Upstream: "\x89PNG " + email,
+		}),
+		refuse(Case{Name: "a form with a picture", Policy: takes("multipart/form-data"), Type: formType, Body: form(picture)}, &problem.UnsupportedMediaType),
+		refuse(Case{Name: "a form that is cut off", Policy: takes("multipart/form-data"), Type: formType, Body: "--b\r\n"}, &problem.MalformedRequest),
+		refuse(Case{Name: "a form without a boundary", Policy: takes("multipart/form-data"), Type: "multipart/form-data", Body: form(picture)}, &problem.UnsupportedMediaType),
+		refuse(Case{Name: "a type that cannot be read", Policy: takes("image/png"), Type: "image/png", Body: "\x89PNG"}, &problem.UnsupportedMediaType),
 		refuse(Case{Name: "malformed", Body: `{"content":"x"`}, &problem.MalformedJSON),
 		refuse(Case{Name: "malformed after its end", Body: `{} {}`}, &problem.MalformedJSON),
 		refuse(Case{Name: "not JSON", Body: `content=x`}, &problem.MalformedJSON),
@@ -191,6 +222,20 @@ func requests() []Case {
 		refuse(Case{Name: "compressed twice", Header: map[string]string{"Content-Encoding": "identity, br"}, Body: `{}`}, &problem.UnsupportedEncoding),
 		refuse(Case{Name: "a card number is blocked", Body: `{"content":"card ` + card + `."}`}, &problem.BlockedPII),
 	}
+}
+
+const (
+	formType = "multipart/form-data; boundary=b"
+	picture  = "name=\"p\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89PNG"
+)
+
+// form is a form with parts, of which each begins behind "Content-Disposition: form-data; ".
+func form(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString("--b\r\nContent-Disposition: form-data; " + p + "\r\n")
+	}
+	return b.String() + "--b--\r\n"
 }
 
 // chat is a stream in which a text comes in parts.
@@ -255,6 +300,7 @@ func responses() []Case {
 		get(Case{Name: "an error page", Answer: Answer{Status: 500, Type: "text/html", Body: "<p>" + email + "</p>"}, Client: "<p>[EMAIL_ADDRESS]</p>", Findings: "EMAIL_ADDRESS=1"}),
 		get(Case{Name: "no content", Answer: Answer{Status: 204, Type: "-"}}),
 		get(Case{Name: "a type that cannot be read", Answer: Answer{Type: "application/octet-stream", Body: "\x00\x01"}, Withheld: &problem.ResponseUninspectable}),
+		get(Case{Name: "a type that cannot be read and may pass, as an answer", Policy: with(func(p *content.Policy) { p.Response.OtherTypes = true }), Answer: Answer{Type: "image/png", Body: "\x89PNG"}, Client: "\x89PNG"}),
 		get(Case{Name: "no type of response", Answer: Answer{Type: "-", Body: "x"}, Withheld: &problem.ResponseUninspectable}),
 		get(Case{Name: "a part", Answer: Answer{Status: 206, Body: `"a":1`}, Withheld: &problem.ResponseUninspectable}),
 		get(Case{Name: "a compressed response", Answer: Answer{Header: map[string]string{"Content-Encoding": "gzip"}, Body: "\x1f\x8b"}, Withheld: &problem.ResponseEncoded}),
