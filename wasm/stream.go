@@ -314,7 +314,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 		}
 		s.rules.NoteHeaders(&s.shadow, header)
 		s.reportShadow()
-		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.method == "HEAD" && s.rules.RewritesResponses()
+		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.rules.DescribesBody(header, s.method)
 	}
 	edited := s.rules.ResponseHeader(make([][2]string, 0, len(header)+16), header, s.origin, rewritten)
 	if err := proxywasm.ReplaceHttpResponseHeaders(edited); err != nil {
@@ -379,16 +379,16 @@ func (s *stream) replaceHeld() bool {
 		proxywasm.ReplaceHttpResponseHeader("content-length", strconv.Itoa(len(out))) != nil {
 		return false
 	}
-	for _, name := range append([]string{"etag"}, inspect.Digests[:]...) {
+	for _, name := range append([]string{"etag", "accept-ranges"}, inspect.Digests[:]...) {
 		_ = proxywasm.RemoveHttpResponseHeader(name) // it may not be there
 	}
 	return true
 }
 
-// OnHttpResponseTrailers ends a response that has trailers. Like those of a
-// request they do not go on where bodies are looked into. What was held back of
-// a stream until more would come has no place to go any more, so that a stream
-// that ends in the middle of what looks like a finding breaks off.
+// OnHttpResponseTrailers ends a response that has trailers, which are searched like
+// text. What was held back of a stream until more would come has no place to go any
+// more, so that a stream that ends in the middle of what looks like a finding breaks
+// off.
 func (s *stream) OnHttpResponseTrailers(int) types.Action {
 	r := &s.response
 	if s.refused || r.plan == inspect.Pass || r.done {
@@ -403,10 +403,14 @@ func (s *stream) OnHttpResponseTrailers(int) types.Action {
 	if err != nil {
 		return s.refuse(&problem.Unavailable)
 	}
+	kept := make([][2]string, 0, len(list))
 	for i := range list {
-		if err := proxywasm.RemoveHttpResponseTrailer(list[i][0]); err != nil {
-			return s.refuse(&problem.Unavailable)
+		if value, ok := s.rules.Trailer(&r.body, list[i][0], list[i][1]); ok {
+			kept = append(kept, [2]string{list[i][0], value})
 		}
+	}
+	if err := proxywasm.ReplaceHttpResponseTrailers(kept); err != nil {
+		return s.refuse(&problem.Unavailable)
 	}
 	before := len(r.out)
 	out, refusal := r.body.Next(r.out, nil, true)

@@ -3,6 +3,7 @@ package wasm
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -190,8 +193,8 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// A mesh may let an upstream's trailers through. They end at the filter, and so
-// does a stream that they cut in the middle of what could be a finding.
+// A mesh may let an upstream's trailers through. They are searched, and a stream that
+// they cut in the middle of what could be a finding ends.
 func TestResponseTrailers(t *testing.T) {
 	bootstrap := edge.Bootstrap(t)
 	for _, c := range bootstrap.StaticResources.Clusters {
@@ -217,16 +220,19 @@ func TestResponseTrailers(t *testing.T) {
 	get := func(mediaType, text string) *harness.Response {
 		edge.Upstream.Answer(t.Name(), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", mediaType)
-			w.Header().Set("Trailer", "X-T")
+			w.Header().Set("Trailer", "X-T, X-Plain, Content-Digest, X-Card")
 			_, _ = w.Write([]byte(text))
 			_ = http.NewResponseController(w).Flush()
-			w.Header().Set("X-T", "ann@example.com")
+			w.Header().Set("X-T", "to ann@example.com")
+			w.Header().Set("X-Plain", "as it is")
+			w.Header().Set("Content-Digest", "sha-256=:AA==:")
+			w.Header().Set("X-Card", "4111 1111 1111 1111")
 		})
 		return harness.Do(t, other.URL, harness.Request{HTTP2: true, Header: map[string]string{
 			harness.PolicyHeader: digest, harness.AnswerHeader: t.Name(),
 		}})
 	}
-	if r := get("application/json", body); r.Status != 200 || r.Body != rewritten || r.Trailer.Get("X-T") != "" {
+	if r := get("application/json", body); r.Status != 200 || r.Body != rewritten || r.Trailer.Get("X-T") != "to [EMAIL_ADDRESS]" || r.Trailer.Get("X-Plain") != "as it is" || r.Trailer.Get("Content-Digest")+r.Trailer.Get("X-Card") != "" {
 		t.Errorf("%d %s, trailers %v, broken %v", r.Status, r.Body, r.Trailer, r.Broken)
 	}
 	if r := get("text/plain", "write to ann@exam"); r.Broken == nil && r.Body != "write to ann@exam" {
@@ -360,4 +366,46 @@ func TestStatistics(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// gRPC is not looked into. Envoy gives a gRPC client the refusal as it expects one.
+func TestGRPC(t *testing.T) {
+	digest := edge.Policies.Add(t, cases.Policy())
+	got := harness.Do(t, edge.URL, harness.Request{Method: http.MethodPost, HTTP2: true, Body: "\x00\x00\x00\x00\x00", Header: map[string]string{
+		"Content-Type": "application/grpc", "TE": "trailers", harness.PolicyHeader: digest,
+	}})
+	if status := got.Header.Get("Grpc-Status"); edge.Upstream.Received(got.ID) != nil || status == "" || status == "0" {
+		t.Errorf("%d, grpc-status %q, %v", got.Status, status, got.Header)
+	}
+}
+
+// A mesh may let upgrades through, as Istio does: where bodies are looked into, the
+// filter does not.
+func TestUpgrade(t *testing.T) {
+	bootstrap := edge.Bootstrap(t)
+	for _, filter := range bootstrap.StaticResources.Listeners[0].FilterChains[0].Filters {
+		var manager hcmv3.HttpConnectionManager
+		if err := filter.GetTypedConfig().UnmarshalTo(&manager); err != nil {
+			t.Fatal(err)
+		}
+		manager.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
+		config, err := anypb.New(&manager)
+		if err != nil {
+			t.Fatal(err)
+		}
+		filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: config}
+	}
+	other := harness.StartEnvoy(t, bootstrap)
+	connection, err := net.DialTimeout("tcp", strings.TrimPrefix(other.URL, "http://"), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_ = connection.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintf(connection, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+
+		"Sec-WebSocket-Version: 13\r\n%s: %s\r\n\r\n", harness.PolicyHeader, edge.Policies.Add(t, cases.Policy()))
+	line, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 403 ") {
+		t.Errorf("%q, %v", line, err)
+	}
 }

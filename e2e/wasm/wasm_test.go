@@ -58,6 +58,11 @@ func answerOf(a cases.Answer) http.HandlerFunc {
 		h.Set("X-Frame-Options", "SAMEORIGIN")
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("ETag", `"1"`)
+		h.Set("Accept-Ranges", "bytes")
+		h.Set("Content-MD5", "AA==")
+		h.Set("Digest", "sha-256=AA==")
+		h.Set("Content-Digest", "sha-256=:AA==:")
+		h.Set("Repr-Digest", "sha-256=:AA==:")
 		if !a.Streamed && a.Type != "-" {
 			h.Set("Content-Length", fmt.Sprint(len(a.Body)))
 		}
@@ -84,7 +89,7 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 		Header: map[string]string{
 			harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin,
 			harness.MetadataHeader: "tenant=" + cases.Tenant + ",agent=" + cases.Agent,
-			"Accept-Encoding":      "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`,
+			"Accept-Encoding":      "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`, "Content-Digest": "sha-256=:AA==:", "Content-MD5": "AA==",
 		},
 	}
 	if r.Method == "" {
@@ -137,6 +142,11 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 			t.Errorf("the upstream got %s: %s", name, value)
 		}
 	}
+	for _, name := range []string{"Content-Digest", "Content-MD5"} {
+		if changed := c.Upstream != c.Body; (received.Header.Get(name) == "") != changed {
+			t.Errorf("the upstream got %s: %q", name, received.Header.Get(name))
+		}
+	}
 	switch {
 	case c.BreaksOff:
 		if got.Broken == nil {
@@ -157,6 +167,14 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 	}
 	if got.Length >= 0 && got.Length != int64(len(c.Client)) {
 		t.Errorf("content-length %d for %d bytes", got.Length, len(c.Client))
+	}
+	for _, name := range []string{"ETag", "Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"} {
+		described := c.Policy.Response.Inspects() && (got.Length < 0 && c.Client != "" || c.Client != c.Answer.Body || c.Answer.Status == 304)
+		if value := got.Header.Get(name); described && value != "" {
+			t.Errorf("%s: %s is still there", name, value)
+		} else if !described && value == "" && c.Answer.Status != 204 {
+			t.Errorf("%s is gone", name)
+		}
 	}
 	if rewritten := c.Client != c.Answer.Body; rewritten && got.Header.Get("ETag") != "" {
 		t.Error("the etag of what was rewritten is still there")

@@ -17,6 +17,7 @@ type Body struct {
 	rules    *content.Body
 	rewriter *pii.Rewriter // nil: only the length is checked
 	use      use
+	hashKey  []byte
 	shadow   bool  // what goes on is what came
 	untyped  bool  // a first byte is refused: the message does not say what it is
 	seen     int64 // bytes taken so far
@@ -25,7 +26,7 @@ type Body struct {
 
 // begin prepares for a body.
 func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
-	*b = Body{rules: rules, use: as, shadow: r.policy.Modes.PII != content.Enforce}
+	*b = Body{rules: rules, use: as, hashKey: hashKey, shadow: r.policy.Modes.PII != content.Enforce}
 	entities := rules.PII
 	if b.shadow {
 		entities = unblocked(entities)

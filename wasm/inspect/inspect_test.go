@@ -300,3 +300,61 @@ func TestExpect(t *testing.T) {
 		rules.End(&b)
 	}
 }
+
+func TestUpgrades(t *testing.T) {
+	get := inspect.Header{{":method", "GET"}, {"connection", "keep-alive"}}
+	switched := append(inspect.Header{{"connection", "keep-alive, Upgrade"}, {"upgrade", "websocket"}}, get[:1]...)
+	open := cases.Policy()
+	open.Request, open.Response = content.Body{MaxBytes: content.NoLimit}, content.Body{MaxBytes: content.NoLimit}
+	for _, c := range []struct {
+		name   string
+		policy *content.Policy
+		header inspect.Header
+		want   inspect.Refusal
+	}{
+		{"none", cases.Policy(), get, nil},
+		{"WebSocket", cases.Policy(), switched, &problem.UpgradeRefused},
+		{"WebSocket where nothing is looked into", open, switched, nil},
+		{"upgrade without connection", cases.Policy(), append(inspect.Header{{"upgrade", "websocket"}}, get...), nil},
+		{"extended CONNECT", cases.Policy(), inspect.Header{{":method", "CONNECT"}, {":protocol", "websocket"}}, &problem.UpgradeRefused},
+	} {
+		rules, err := inspect.Compile(c.policy.AppendBinary(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, none := range []bool{true, false} {
+			var b inspect.Body
+			if _, got := rules.Request(&b, c.header, none, nil); got != c.want {
+				t.Errorf("%s: %s, want %s", c.name, slug(got), slug(c.want))
+			}
+		}
+		var b inspect.Body
+		_, got := rules.Response(&b, inspect.Header{{":status", "101"}, {"upgrade", "websocket"}}, "GET", false, nil)
+		if (got == nil) != (c.policy == open) {
+			t.Errorf("%s: a switch of protocols: %s", c.name, slug(got))
+		}
+	}
+}
+
+func TestTrailer(t *testing.T) {
+	rules, err := inspect.Compile(cases.Policy().AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b inspect.Body
+	if _, refusal := rules.Response(&b, inspect.Header{{":status", "200"}, {"content-type", "text/plain"}}, "GET", false, nil); refusal != nil {
+		t.Fatal(slug(refusal))
+	}
+	for _, c := range [][3]string{
+		{"grpc-status", "0", "0"}, {"x-t", "to ann@example.com", "to [EMAIL_ADDRESS]"}, {"x-t", "", ""},
+		{"content-digest", "sha-256=:AA==:", "-"}, {"x-t", "4111 1111 1111 1111", "-"},
+	} {
+		got, ok := rules.Trailer(&b, c[0], c[1])
+		if !ok {
+			got = "-"
+		}
+		if got != c[2] {
+			t.Errorf("%s: %s became %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}

@@ -95,8 +95,13 @@ func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 
 func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
 	rules := &r.policy.Request
-	if none {
+	if none && !upgrades(h) {
 		return Pass, nil
+	}
+	// A connection that becomes another protocol's has no bodies to look into. An
+	// upstream that was not asked cannot switch.
+	if (rules.Inspects() || r.policy.Response.Inspects()) && upgrades(h) {
+		return Pass, &problem.UpgradeRefused
 	}
 	// 1. Encoding: what is compressed cannot be read.
 	if !content.Plain(h.Get("content-encoding")) {
@@ -149,6 +154,9 @@ func (r *Rules) answer(b *Body, h Header, method string, none bool, hashKey []by
 		return Pass, &problem.ResponseTooLarge
 	}
 	inspects := rules.Inspects()
+	if inspects && status == "101" {
+		return Pass, &problem.ResponseUninspectable
+	}
 	// 1. Encoding: the upstream was not asked for any.
 	if inspects && !content.Plain(h.Get("content-encoding")) {
 		return Pass, &problem.ResponseEncoded
@@ -184,6 +192,46 @@ func (b *Body) parts(format pii.Format, h Header) {
 		boundary, _ := content.Boundary(h.Get("content-type"))
 		b.rewriter.SetBoundary(boundary)
 	}
+}
+
+// upgrades reports whether a request asks to make another protocol of the
+// connection (RFC 9110, section 7.8; RFC 8441, section 4).
+func upgrades(h Header) bool {
+	if h.Get(":method") == "CONNECT" || h.Has(":protocol") {
+		return true
+	}
+	if !h.Has("upgrade") {
+		return false
+	}
+	for option := range strings.SplitSeq(h.Get("connection"), ",") {
+		if strings.EqualFold(strings.Trim(option, " \t"), "upgrade") {
+			return true
+		}
+	}
+	return false
+}
+
+// DescribesBody reports whether the headers of a response without a body, which were
+// made for the body of before, may be wrong: those of an answer to HEAD, and of a 304.
+func (r *Rules) DescribesBody(h Header, method string) bool {
+	return r.RewritesResponses() && (method == "HEAD" || h.Get(":status") == "304")
+}
+
+// Trailer returns the value of a trailer of a response as it goes on behind b, and
+// false when it does not: a digest of a body that may have been rewritten, and a value
+// with an entity that is blocked.
+func (r *Rules) Trailer(b *Body, name, value string) (string, bool) {
+	if !b.Rewrites() {
+		return value, true
+	}
+	if describesBody(name) {
+		return "", false
+	}
+	var t Body
+	r.begin(&t, &r.policy.Response, use{response: true, format: pii.Text}, b.hashKey)
+	out, refusal := t.Next(nil, []byte(value), true)
+	r.End(&t)
+	return string(out), refusal == nil
 }
 
 // RewritesResponses reports whether the body of a response may be changed, so

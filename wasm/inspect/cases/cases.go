@@ -298,6 +298,7 @@ func responses() []Case {
 			Client: `{"a":"[EMAIL_ADDRESS]"`, Findings: "EMAIL_ADDRESS=1",
 		}),
 		get(Case{Name: "an error page", Answer: Answer{Status: 500, Type: "text/html", Body: "<p>" + email + "</p>"}, Client: "<p>[EMAIL_ADDRESS]</p>", Findings: "EMAIL_ADDRESS=1"}),
+		get(Case{Name: "not modified", Answer: Answer{Status: 304, Type: "-"}}),
 		get(Case{Name: "no content", Answer: Answer{Status: 204, Type: "-"}}),
 		get(Case{Name: "a type that cannot be read", Answer: Answer{Type: "application/octet-stream", Body: "\x00\x01"}, Withheld: &problem.ResponseUninspectable}),
 		get(Case{Name: "a type that cannot be read and may pass, as an answer", Policy: with(func(p *content.Policy) { p.Response.OtherTypes = true }), Answer: Answer{Type: "image/png", Body: "\x89PNG"}, Client: "\x89PNG"}),
