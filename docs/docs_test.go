@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memgate/memgate/filter/authz"
+	"github.com/memgate/memgate/filter/pii/catalog"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 )
@@ -64,6 +65,7 @@ func TestLinks(t *testing.T) {
 // What the code is the source of is as make render writes it.
 func TestGenerated(t *testing.T) {
 	for page, want := range map[string]string{
+		"entities.md":         string(catalog.Markdown()),
 		"policy.md":           string(policy.Reference()),
 		"memgate.schema.json": string(policy.Schema()),
 		"problems.md":         read(t, "problems.head.md") + string(problem.Reference()),

@@ -16,6 +16,7 @@ write() {
 write docs/memgate.schema.json build/memgate schema
 write docs/policy.md build/memgate docs policy
 write docs/problems.md sh -c 'cat docs/problems.head.md && build/memgate docs problems'
+write docs/entities.md build/memgate docs entities
 write envoy/envoy.yaml build/memgate render envoy
 # The containers have the routes of memgate.yaml under a head of their own.
 write deploy/compose/memgate.yaml sh -c "cat deploy/compose/head.yaml && sed -n '/^routes:/,\$p' memgate.yaml"

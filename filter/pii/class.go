@@ -1,13 +1,16 @@
 package pii
 
-// Triggers: a byte with any of these bits may belong to a value, and everything
+// Triggers: a byte of one of these classes may belong to a value, and everything
 // else is skipped eight bytes at a time.
 const (
-	trDigit uint8 = 1 << iota
+	trNone uint8 = iota
+	trDigit
 	trAt
 	trColon
 	trUnderscore
 	trHyphen
+	trDot
+	trEqual
 	trUpperA // AWS access keys
 	trUpperJ // JWT: base64url of {" is eyJ
 )
@@ -21,6 +24,7 @@ const (
 	isLocal  // of an e-mail address's local part, and of whatever a trigger looks back over
 	isB64URL // A-Z a-z 0-9 - _
 	isB64    // A-Z a-z 0-9 + / =
+	isValue  // of a secret, before its first digit
 
 	isLetter = isUpper | isLower
 	isAlnum  = isLetter | isDigit
@@ -39,6 +43,8 @@ func triggers() (t [256]uint8) {
 	t[':'] = trColon
 	t['_'] = trUnderscore
 	t['-'] = trHyphen
+	t['.'] = trDot
+	t['='] = trEqual
 	t['A'] = trUpperA
 	t['J'] = trUpperJ
 	return t
@@ -46,11 +52,11 @@ func triggers() (t [256]uint8) {
 
 func kinds() (k [256]uint8) {
 	for c := '0'; c <= '9'; c++ {
-		k[c] = isDigit | isHex | isLocal | isB64URL | isB64
+		k[c] = isDigit | isHex | isLocal | isB64URL | isB64 | isValue
 	}
 	for c := 'A'; c <= 'Z'; c++ {
-		k[c] = isUpper | isLocal | isB64URL | isB64
-		k[c|0x20] = isLower | isLocal | isB64URL | isB64
+		k[c] = isUpper | isLocal | isB64URL | isB64 | isValue
+		k[c|0x20] = isLower | isLocal | isB64URL | isB64 | isValue
 	}
 	for c := 'A'; c <= 'F'; c++ {
 		k[c] |= isHex
@@ -58,6 +64,9 @@ func kinds() (k [256]uint8) {
 	}
 	for _, c := range "._%+-'" {
 		k[c] |= isLocal
+	}
+	for _, c := range "_-.+/~!@#$%^*" {
+		k[c] |= isValue
 	}
 	for _, c := range "-_" {
 		k[c] |= isB64URL
@@ -110,26 +119,43 @@ func nextPlace(b []byte, i int) int {
 		case trDigit:
 			switch {
 			case word(p):
-				if q == '\\' || kind[p]&kind[q]&isLetter != 0 || kind[p]&isLetter != 0 && kind[q]&isLetter != 0 {
-					return i // an escape, or a country's code
+				// A run of letters and digits: a value when it is long enough, or
+				// the country and check digits of an account.
+				if q == '\\' {
+					return i
 				}
-				for i < len(b) && kind[b[i]]&isAlnum != 0 {
-					i++
+				j := i + 1
+				for j < len(b) && kind[b[j]]&isAlnum != 0 {
+					j++
 				}
+				if kind[p]&isLetter != 0 && (j-i >= minRest || j-i == 2) {
+					return i
+				}
+				i = j
 				continue
-			case (p == '.' || p == ':') && kind[q]&isDigit != 0, p == '-' && word(q):
-				for i < len(b) && kind[b[i]]&isDigit != 0 {
-					i++
+			case p == '-' && word(q):
+				if q|0x20 >= 'x' && q|0x20 <= 'z' && kind[w[6]]&isDigit != 0 {
+					return i
 				}
+				fallthrough
+			case (p == '.' || p == ':') && kind[q]&isDigit != 0:
+				j := i + 1
+				for j < len(b) && kind[b[j]]&isDigit != 0 {
+					j++
+				}
+				if j < len(b) && kind[b[j]]&isLetter != 0 && kind[b[i-1]]&isDigit == 0 {
+					return i // the rest of a secret, perhaps
+				}
+				i = j
 				continue
 			case p == '(' || p == '+':
 				return i
 			}
-			if !hopeless(w) {
+			if !hopeless(w) || p == ' ' && w[2] == ' ' && kind[q]&isUpper != 0 && kind[next]&isDigit != 0 {
 				return i
 			}
 			i++
-			for i < len(b) && kind[b[i]]&isDigit != 0 {
+			for i < len(b) && kind[b[i]]&isAlnum != 0 {
 				i++
 			}
 			continue
@@ -138,19 +164,30 @@ func nextPlace(b []byte, i int) int {
 				return i
 			}
 		case trColon:
-			if next == ':' && p != ':' || kind[next]&kind[p]&isHex != 0 {
+			if next == ':' && p != ':' || kind[next]&kind[p]&isHex != 0 || next == '/' && w[2] == '/' {
 				return i
 			}
 		case trUnderscore:
-			if q == 'h' || p == 'k' || p == 'b' && q == 'u' || p == 'c' && q == 'e' {
+			if tokenTailP[p]&tokenTailQ[q]&tailUnderscore != 0 {
 				return i
 			}
 		case trHyphen:
-			if q == 'x' || p == 'k' && q == 's' || p == 'p' && q == 'p' || next == '-' && w[5] == 'B' {
+			if tokenTailP[p]&tokenTailQ[q]&tailHyphen != 0 || next == '-' && w[5] == 'B' || w[3] == '-' && kind[next]&kind[w[2]]&kind[p]&kind[q]&isHex != 0 {
 				return i
 			}
+		case trDot:
+			if tokenTailP[p]&tokenTailQ[q]&tailDot != 0 {
+				return i
+			}
+		case trEqual:
+			switch p | 0x20 {
+			case 'd', 'e', 'g', 'n', 's', 't', 'y', 'h':
+				if next > ' ' && next != '=' {
+					return i
+				}
+			}
 		case trUpperA:
-			if !(word(p) && q != '\\') && (next == 'K' || next == 'S' || next == 'B' || next == 'C' || next == '3') {
+			if !(word(p) && q != '\\') && (next == 'K' || next == 'S' || next == 'B' || next == 'C' || next == '3' || next == 'I') {
 				return i
 			}
 		case trUpperJ:

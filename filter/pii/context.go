@@ -15,16 +15,49 @@ const certain = 0.85
 // in which a number may stand.
 const mostCertain = 0.94
 
+// said is which subjects the words left of a place speak for, perhaps speak for, and
+// speak against. Of two words about one subject the nearer counts.
+type said struct{ pro, perhaps, contra uint64 }
+
+// nearby is what the words left of a place say, read once for all that may begin there.
+type nearby struct {
+	start     int // the place, or -1
+	near, far said
+}
+
 // adjust raises or lowers a score by the nearest word on the left of b[start] that
 // says something about the entity. A score from certain on needs no words.
-func adjust(b []byte, start int, e Entity, score float32) float32 {
+func (s *Scanner) adjust(b []byte, start int, e Entity, score float32) float32 {
 	if score >= certain {
 		return score
 	}
-	edge := max(start-maxContext, 0)
-	if score < Threshold {
-		edge = max(start-nearContext, 0)
+	if s.words.start != start {
+		s.readContext(b, start)
 	}
+	w := &s.words.far
+	if score < Threshold {
+		w = &s.words.near
+	}
+	switch bit := uint64(1) << subjects[e]; {
+	case w.pro&bit != 0:
+		return min(score+0.35, max(score, mostCertain))
+	case w.perhaps&bit != 0:
+		return min(score+0.25, max(score, mostCertain))
+	case w.contra&bit != 0 && e == IPAddress:
+		return max(score-0.35, 0)
+	case w.contra&bit != 0:
+		return max(score-0.25, 0)
+	}
+	return score
+}
+
+// readContext reads the words left of b[start], from the nearest on.
+func (s *Scanner) readContext(b []byte, start int) {
+	s.words = nearby{start: start}
+	edge := max(start-maxContext, 0)
+	s.work += start - edge
+	near := max(start-nearContext, 0)
+	decided, decidedNear := uint64(0), uint64(0)
 	number := false // the word on the right is number, as in: my number is
 	for i := start; i > edge; {
 		if wordByte(b[i-1]) == 0 {
@@ -44,35 +77,41 @@ func adjust(b []byte, start int, e Entity, score float32) float32 {
 		if i == edge && i > 0 && wordByte(b[i-1]) != 0 {
 			break // cut off
 		}
-		var w *contextWord
-		for slot := h % contextSlots; ; slot = (slot + 1) % contextSlots {
-			n := contextIndex[slot]
-			if n == 0 {
-				break
-			}
-			if c := &contextWords[n-1]; contextHash[n-1] == h && len(c.word) == end-i {
-				w = c
-				break
-			}
-		}
+		w := lookUp(h, end-i)
 		if w == nil {
 			number = false
 			continue
 		}
-		bit := uint8(1) << e
-		switch {
-		case w.pro&bit != 0, number && e == PhoneNumber && w.possessive:
-			return min(score+0.35, max(score, mostCertain))
-		case w.perhaps&bit != 0:
-			return min(score+0.25, max(score, mostCertain))
-		case w.contra&bit != 0 && e == IPAddress:
-			return max(score-0.35, 0)
-		case w.contra&bit != 0:
-			return max(score-0.25, 0)
+		pro := w.pro
+		if number && w.possessive {
+			pro |= 1 << subPhone
+		}
+		s.words.far.add(pro, w.perhaps, w.contra, &decided)
+		if i >= near {
+			s.words.near.add(pro, w.perhaps, w.contra, &decidedNear)
 		}
 		number = w.number
 	}
-	return score
+}
+
+func (w *said) add(pro, perhaps, contra uint64, decided *uint64) {
+	w.pro |= pro &^ *decided
+	w.perhaps |= perhaps &^ *decided
+	w.contra |= contra &^ *decided
+	*decided |= pro | perhaps | contra
+}
+
+// lookUp returns the word that has this hash and length, or nil.
+func lookUp(h uint32, length int) *contextWord {
+	for slot := h % contextSlots; ; slot = (slot + 1) % contextSlots {
+		n := contextIndex[slot]
+		if n == 0 {
+			return nil
+		}
+		if c := &contextWords[n-1]; contextHash[n-1] == h && len(c.word) == length {
+			return c
+		}
+	}
 }
 
 // wordByte returns 0 when c is no byte of a word, and otherwise what to or it with to
@@ -84,17 +123,17 @@ func wordByte(c byte) byte {
 	return foldASCII[c&0x7f]
 }
 
-// contextWord is a word, in lower case, and the entities that it speaks for, perhaps
+// contextWord is a word, in lower case, and the subjects that it speaks for, perhaps
 // speaks for, and speaks against, as bits.
 type contextWord struct {
 	word                 string
-	pro, perhaps, contra uint8
+	pro, perhaps, contra uint64
 	possessive, number   bool
 }
 
 const (
 	hashFactor   = 0x01000193
-	contextSlots = 1024 // several times the number of words
+	contextSlots = 2048 // several times the number of words
 )
 
 var (

@@ -1,12 +1,12 @@
 package pii
 
 // card looks for a payment card's number at the first group.
-func card(b []byte, g *digitGroups) candidate {
+func card(s *Scanner, b []byte, g *digitGroups) candidate {
 	if g.total < 12 || g.digit[0] == 0 || g.digit[0] > 6 && g.digit[0] != 8 {
 		return candidate{}
 	}
 	if g.size(0) >= 12 {
-		return cardOf(b, g, 1)
+		return cardOf(s, b, g, 1)
 	}
 	if g.n < 2 || g.sep[0] != ' ' && g.sep[0] != '-' {
 		return candidate{}
@@ -31,14 +31,14 @@ func card(b []byte, g *digitGroups) candidate {
 	if k == 0 || !g.joined(0, k-1, g.sep[0]) {
 		return candidate{}
 	}
-	if c := cardOf(b, g, k); c.score > 0 || k != 4 || g.n == 4 || g.size(4) != 3 || g.sep[3] != g.sep[0] {
+	if c := cardOf(s, b, g, k); c.score > 0 || k != 4 || g.n == 4 || g.size(4) != 3 || g.sep[3] != g.sep[0] {
 		return c
 	}
-	return cardOf(b, g, 5)
+	return cardOf(s, b, g, 5)
 }
 
 // cardOf validates the number in the first k groups.
-func cardOf(b []byte, g *digitGroups, k int) candidate {
+func cardOf(s *Scanner, b []byte, g *digitGroups, k int) candidate {
 	n := 0
 	for m := range k {
 		n += g.size(m)
@@ -51,7 +51,7 @@ func cardOf(b []byte, g *digitGroups, k int) candidate {
 	if score == 0 || !luhn(d) || !rightBounded(b, g.end[k-1]) {
 		return candidate{}
 	}
-	return candidate{CreditCard, g.start[0], g.end[k-1], adjust(b, g.start[0], CreditCard, score)}
+	return candidate{CreditCard, g.start[0], g.end[k-1], s.adjust(b, g.start[0], CreditCard, score)}
 }
 
 // luhn checks the last digit (ISO/IEC 7812-1, annex B).

@@ -18,9 +18,9 @@ func latin(lead, next byte) bool {
 		(lead != 0xC3 || next != 0x97 && next != 0xB7) // × and ÷
 }
 
-// detectEmail looks at the '@' at b[at]: it looks back for the local part and forward
+// email looks at the '@' at b[at]: it looks back for the local part and forward
 // for the domain.
-func detectEmail(b []byte, at int, final bool) (candidate, verdict) {
+func (s *Scanner) email(b []byte, at int, final bool) (candidate, verdict) {
 	start := localStart(b, at)
 	if start == at {
 		return candidate{}, none

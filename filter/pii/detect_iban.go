@@ -1,8 +1,8 @@
 package pii
 
-// detectIBAN looks at the digit at b[i], the first of two check digits after two
+// iban looks at the digit at b[i], the first of two check digits after two
 // letters of a country.
-func detectIBAN(b []byte, i int, final bool) (candidate, verdict) {
+func (s *Scanner) iban(b []byte, i int, final bool) (candidate, verdict) {
 	if i < 2 {
 		return candidate{}, none
 	}
@@ -68,7 +68,7 @@ func detectIBAN(b []byte, i int, final bool) (candidate, verdict) {
 	} else if word(b[j]) {
 		return candidate{}, none
 	}
-	return candidate{IBANCode, start, j, adjust(b, start, IBANCode, 0.9)}, found
+	return candidate{IBANCode, start, j, s.adjust(b, start, IBANCode, 0.9)}, found
 }
 
 // ibanLength returns how long the numbers of a country are (the registry of ISO 13616

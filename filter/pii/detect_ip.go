@@ -1,7 +1,7 @@
 package pii
 
 // ipv4 looks for a dotted address: exactly four groups, each from 0 to 255.
-func ipv4(b []byte, g *digitGroups) candidate {
+func ipv4(s *Scanner, b []byte, g *digitGroups) candidate {
 	if g.n < 4 || !g.joined(0, 3, '.') || g.n > 4 && g.sep[3] == '.' {
 		return candidate{}
 	}
@@ -30,11 +30,28 @@ func ipv4(b []byte, g *digitGroups) candidate {
 	if small && !(g.digit[0] == 1 && g.digit[1] == 1 || g.digit[0] == 8 && g.digit[1] == 8) {
 		score = 0.55
 	}
-	return candidate{IPAddress, start, end, adjust(b, start, IPAddress, score)}
+	return candidate{IPAddress, start, prefixLength(b, end, 32), s.adjust(b, start, IPAddress, score)}
 }
 
-// detectIPv6 looks at the ':' at b[i], the first of an address (RFC 4291, section 2.2).
-func detectIPv6(b []byte, i int, final bool) (candidate, verdict) {
+// prefixLength returns the end of an address with the length of its prefix, as in /24
+// (RFC 4632, section 3.1), or end when there is none.
+func prefixLength(b []byte, end, most int) int {
+	if end+1 >= len(b) || b[end] != '/' || kind[b[end+1]]&isDigit == 0 {
+		return end
+	}
+	n, j := 0, end+1
+	for j < len(b) && j < end+5 && kind[b[j]]&isDigit != 0 {
+		n = n*10 + int(b[j]-'0')
+		j++
+	}
+	if n > most || !rightBounded(b, j) || j < len(b) && (b[j] == '/' || b[j] == '.' && j+1 < len(b) && word(b[j+1])) {
+		return end
+	}
+	return j
+}
+
+// ipv6 looks at the ':' at b[i], the first of an address (RFC 4291, section 2.2).
+func (s *Scanner) ipv6(b []byte, i int, final bool) (candidate, verdict) {
 	start := i
 	for start > 0 && i-start < 5 && kind[b[start-1]]&isHex != 0 {
 		start--
@@ -56,7 +73,10 @@ func detectIPv6(b []byte, i int, final bool) (candidate, verdict) {
 			return candidate{}, none
 		}
 	}
-	p := ipv6{b: b, final: final}
+	if c, v := s.mac(b, i, final); v != none {
+		return c, v
+	}
+	p := ipv6{s: s, b: b, final: final}
 	end, v := p.parse(start)
 	if v != found {
 		return candidate{start: start}, v
@@ -65,14 +85,37 @@ func detectIPv6(b []byte, i int, final bool) (candidate, verdict) {
 	if score == 0 {
 		return candidate{}, none
 	}
-	score = adjust(b, start, IPAddress, score)
+	score = s.adjust(b, start, IPAddress, score)
 	if score < Threshold {
 		return candidate{}, none
 	}
-	return candidate{IPAddress, start, end, score}, found
+	if !final && len(b)-end < maxZone+8 {
+		return candidate{start: start}, more
+	}
+	return candidate{IPAddress, start, prefixLength(b, zone(b, end), 128), score}, found
+}
+
+// maxZone is the longest name of a zone.
+const maxZone = 16
+
+// zone returns the end of an address with its zone, as in %eth0 (RFC 4007, section
+// 11), or end when there is none.
+func zone(b []byte, end int) int {
+	if end+1 >= len(b) || b[end] != '%' {
+		return end
+	}
+	j := end + 1
+	for j < len(b) && j-end <= maxZone && (word(b[j]) || b[j] == '-' || b[j] == '.' && j+1 < len(b) && word(b[j+1])) {
+		j++
+	}
+	if j == end+1 || j-end > maxZone {
+		return end
+	}
+	return j
 }
 
 type ipv6 struct {
+	s          *Scanner
 	b          []byte
 	final      bool
 	groups     int  // of 16 bits, an embedded IPv4 address being two
@@ -177,7 +220,7 @@ func (p *ipv6) embedded(i int) (int, verdict) {
 	case !p.final && len(p.b)-g.end[g.n-1] < 4:
 		return 0, more
 	}
-	if c := ipv4(p.b, &g); c.score > 0 {
+	if c := ipv4(p.s, p.b, &g); c.score > 0 {
 		return c.end, found
 	}
 	return 0, none

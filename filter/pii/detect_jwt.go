@@ -7,9 +7,9 @@ const (
 	longToken = 3072
 )
 
-// detectJWT looks at the 'J' at b[i]: a token in compact form begins with eyJ, which
+// jwt looks at the 'J' at b[i]: a token in compact form begins with eyJ, which
 // is {" in base64url.
-func detectJWT(b []byte, i int, final bool) (candidate, verdict) {
+func (s *Scanner) jwt(b []byte, i int, final bool) (candidate, verdict) {
 	if i < 2 || b[i-1] != 'y' || b[i-2] != 'e' {
 		return candidate{}, none
 	}

@@ -20,7 +20,7 @@ func phoneStart(b []byte, i int) int {
 
 // phone looks for a phone number at the first group. What stands before its first
 // digit begins at b[start].
-func phone(b []byte, g *digitGroups, start int) candidate {
+func phone(s *Scanner, b []byte, g *digitGroups, start int) candidate {
 	first := g.start[0]
 	var plus, open bool
 	for _, c := range b[start:first] {
@@ -59,7 +59,7 @@ func phone(b []byte, g *digitGroups, start int) candidate {
 	if p.score == 0 {
 		return candidate{}
 	}
-	return candidate{PhoneNumber, start, p.end, adjust(b, start, PhoneNumber, p.score)}
+	return candidate{PhoneNumber, start, p.end, s.adjust(b, start, PhoneNumber, p.score)}
 }
 
 // phoneForm tries forms of phone numbers on a run of groups and keeps the best.

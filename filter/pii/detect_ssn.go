@@ -1,7 +1,7 @@
 package pii
 
 // ssn looks for a social security number at the first group.
-func ssn(b []byte, g *digitGroups) candidate {
+func ssn(s *Scanner, b []byte, g *digitGroups) candidate {
 	var end int
 	var score float32
 	switch {
@@ -26,5 +26,5 @@ func ssn(b []byte, g *digitGroups) candidate {
 	if !rightBounded(b, end) {
 		return candidate{}
 	}
-	return candidate{USSSN, g.start[0], end, adjust(b, g.start[0], USSSN, score)}
+	return candidate{USSSN, g.start[0], end, s.adjust(b, g.start[0], USSSN, score)}
 }

@@ -40,6 +40,10 @@ func Scan(dst []Finding, text []byte) []Finding {
 type Scanner struct {
 	open   openValue
 	groups digitGroups // room to work in
+	words  nearby      // likewise
+	// work is how many bytes the detectors have looked at, for the tests: it is
+	// what bounds the time, whatever the text.
+	work int
 	// wait is how many bytes from on must be there before it is worth looking
 	// again, so that a long hold is not looked at for every byte that arrives.
 	wait int
@@ -66,6 +70,7 @@ func (s *Scanner) Scan(dst []Finding, buf []byte, from int, final bool) (finding
 		return dst, from
 	}
 	s.wait = 0
+	s.groups.n, s.words.start = 0, -1
 	if s.open.growth != closed {
 		end, done := s.open.extend(buf, from, final)
 		if end > from || done {
@@ -79,6 +84,9 @@ func (s *Scanner) Scan(dst []Finding, buf []byte, from int, final bool) (finding
 	}
 	first := len(dst)
 	i := from
+	if i > 0 && buf[i-1] == '=' {
+		i-- // a value behind it begins at from
+	}
 	safe = len(buf)
 loop:
 	for {
@@ -136,19 +144,27 @@ loop:
 func (s *Scanner) detect(b []byte, i int, final bool) (candidate, verdict) {
 	switch trigger[b[i]] {
 	case trDigit:
-		return detectNumber(b, i, final, &s.groups)
+		return s.number(b, i, final)
 	case trAt:
-		return detectEmail(b, i, final)
+		return s.email(b, i, final)
 	case trColon:
-		return detectIPv6(b, i, final)
-	case trUnderscore:
-		return detectUnderscore(b, i, final)
+		if i+1 < len(b) && b[i+1] == '/' {
+			return s.url(b, i, final)
+		}
+		return s.ipv6(b, i, final)
+	case trUnderscore, trDot:
+		return s.token(b, i, final)
 	case trHyphen:
-		return detectHyphen(b, i, final)
+		return s.hyphen(b, i, final)
+	case trEqual:
+		return s.assigned(b, i, final)
 	case trUpperA:
+		if i+1 < len(b) && b[i+1] == 'I' {
+			return s.google(b, i, final)
+		}
 		return detectAWS(b, i, final)
 	default:
-		return detectJWT(b, i, final)
+		return s.jwt(b, i, final)
 	}
 }
 
@@ -157,7 +173,7 @@ func lookBack(b []byte, p int) int {
 	s := p
 	for s > 0 && p-s < maxLookBack {
 		c := b[s-1]
-		if kind[c]&isLocal == 0 && (c < 0x80 || c > lastLatinLead || c == 0xC0) {
+		if kind[c]&(isLocal|isValue) == 0 && (c < 0x80 || c > lastLatinLead || c == 0xC0) {
 			break
 		}
 		s--
@@ -167,6 +183,13 @@ func lookBack(b []byte, p int) int {
 		if s > 0 && b[s-1] == '+' {
 			s--
 		}
+	}
+	// What else can stand before the trigger: the month of a date, and the letters of
+	// a number that is written in pairs.
+	if m := monthBefore(b, s); m >= 0 {
+		s = m
+	} else if s > 2 && b[s-1] == ' ' && kind[b[s-2]]&kind[b[s-3]]&isUpper != 0 {
+		s -= 3
 	}
 	return s
 }
@@ -183,7 +206,7 @@ func add(dst []Finding, first int, c candidate, from int) ([]Finding, bool) {
 	start := c.start
 	for k > first && dst[k-1].End > c.start {
 		f := &dst[k-1]
-		if f.Entity.secret() || !better(c, *f) {
+		if f.Entity.Secret() || !better(c, *f) {
 			return dst, false
 		}
 		start = min(start, f.Start)
@@ -200,7 +223,3 @@ func better(c candidate, f Finding) bool {
 	}
 	return c.end-c.start > f.End-f.Start
 }
-
-// secret says whether e is a credential. A value that is recognized as one is never
-// given up for another.
-func (e Entity) secret() bool { return e >= AWSAccessKey }

@@ -6,8 +6,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Actions maps an entity, such as EMAIL_ADDRESS, or the word default, to what
-// is done with it: allow, redact, mask, hash or block.
+// Actions maps an entity, such as EMAIL_ADDRESS, a group of them, such as SECRET, or
+// the word default, to what is done with it: allow, redact, mask, hash or block.
 type Actions map[string]string
 
 // defaultEntity is the key of the action for entities that have none.
@@ -19,7 +19,7 @@ func checkAction(e entry, path string) (rule, message string) {
 	if rule, message := laterKey(e.name, path); rule != "" {
 		return rule, message
 	}
-	entities := append(entityNames(), defaultEntity)
+	entities := ruleNames()
 	if !slices.Contains(entities, e.name) {
 		return "entity", "unknown entity " + show(e.name) + in(path) + didYouMean(e.name, entities)
 	}

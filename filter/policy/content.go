@@ -5,12 +5,14 @@ import (
 
 	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/pii/catalog"
 )
 
 // Content derives what the Wasm filter has to know about route r. An action
 // for an entity comes from the route's own rule for it, else from the general
-// rule for it, else from the route's default, else from the general default:
-// a general rule that names an entity is only set aside by name.
+// rule for it, else in the same order from the rules for its group, else from the route's
+// default, else from the general default: a general rule that names an entity is only
+// set aside by name.
 //
 // A response may be of any length, so that streams pass, and of each media type
 // that can be inspected.
@@ -62,12 +64,12 @@ const otherTypesPass = "pass"
 func merge(general, own Actions) (pii.Policy, error) {
 	var out pii.Policy
 	for e := range pii.NumEntities {
-		name := e.String()
+		name, group := e.String(), catalog.GroupOf(e)
 		word := pii.Redact.String()
 		for _, rule := range [...]struct {
 			rules Actions
 			key   string
-		}{{own, name}, {general, name}, {own, defaultEntity}, {general, defaultEntity}} {
+		}{{own, name}, {general, name}, {own, group}, {general, group}, {own, defaultEntity}, {general, defaultEntity}} {
 			if action, ok := rule.rules[rule.key]; ok {
 				word = action
 				break
@@ -91,6 +93,20 @@ func entityNames() []string {
 	return out
 }
 
+// groupNames lists the groups of entities that a rule can name.
+func groupNames() []string {
+	var out []string
+	for _, g := range catalog.Groups() {
+		out = append(out, g.Name)
+	}
+	return out
+}
+
+// ruleNames lists all that a rule can name.
+func ruleNames() []string {
+	return append(append(entityNames(), groupNames()...), defaultEntity)
+}
+
 // actionNames lists the actions, from the mildest to the strictest.
 func actionNames() []string {
 	var out []string
@@ -102,13 +118,9 @@ func actionNames() []string {
 	}
 }
 
-// isSecretEntity reports whether the entity of that name is a credential rather
-// than personal data.
+// isSecretEntity reports whether the entity or group of that name is of credentials
+// rather than personal data.
 func isSecretEntity(name string) bool {
-	switch e, ok := pii.ParseEntity(name); e {
-	case pii.EmailAddress, pii.CreditCard, pii.PhoneNumber, pii.USSSN, pii.IBANCode, pii.IPAddress:
-		return false
-	default:
-		return ok
-	}
+	e, ok := pii.ParseEntity(name)
+	return ok && e.Secret() || name == catalog.GroupOf(pii.JWT)
 }

@@ -28,7 +28,7 @@ Relative paths are relative to the policy file.
 | rate | ` + "`60/m`, `120/m burst 20`" + `; the units are s, m, h and d; without burst the whole limit may come at once |
 | secret | ` + "`env:NAME` or `file:PATH`" + `, at most 64KiB, one trailing newline is cut off; never the secret itself |
 | claim | ` + "`org_id`, `{ claim: org_id }`" + `, or a JSON pointer, ` + "`/realm_access/tenant`" + ` |
-| entity | ` + codes(entityNames()) + `, or ` + "`default`" + ` |
+| entity | one of [the entities](entities.md), a group of them (` + codes(groupNames()) + `), or ` + "`default`" + ` |
 | action | ` + codes(actionNames()) + ` |
 `)
 	writeSection(&b, reflect.TypeFor[Policy](), "", "The top level")

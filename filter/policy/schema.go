@@ -49,7 +49,7 @@ func schemaOf(t reflect.Type) object {
 	case *Actions:
 		return object{
 			"type":                 "object",
-			"propertyNames":        object{"enum": append(entityNames(), defaultEntity)},
+			"propertyNames":        object{"enum": ruleNames()},
 			"additionalProperties": object{"enum": actionNames()},
 		}
 	}

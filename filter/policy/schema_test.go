@@ -168,7 +168,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("rule %s is missing", r.Name)
 		}
 	}
-	for _, title := range []string{"## `server`", "## `upstream.credential`", "## `identity.issuers[]`", "## `identity.sessions`", "## `routes[].content`", "`EMAIL_ADDRESS`"} {
+	for _, title := range []string{"## `server`", "## `upstream.credential`", "## `identity.issuers[]`", "## `identity.sessions`", "## `routes[].content`", "[the entities](entities.md)", "`SECRET`"} {
 		if !strings.Contains(text, title) {
 			t.Errorf("%s is missing", title)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memgate/memgate/filter/pii/catalog"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 )
@@ -57,12 +58,12 @@ func schemaCommand() *cobra.Command {
 // docsCommand prints the parts of the documentation that the code is the
 // source of.
 func docsCommand() *cobra.Command {
-	pages := map[string]func() []byte{"policy": policy.Reference, "problems": problem.Reference}
+	pages := map[string]func() []byte{"policy": policy.Reference, "problems": problem.Reference, "entities": catalog.Markdown}
 	return &cobra.Command{
-		Use:       "docs policy|problems",
+		Use:       "docs policy|problems|entities",
 		Short:     "Print a generated page of the documentation",
 		Hidden:    true,
-		ValidArgs: []string{"policy", "problems"},
+		ValidArgs: []string{"policy", "problems", "entities"},
 		Args:      usage(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := cmd.OutOrStdout().Write(pages[args[0]]())

@@ -1,0 +1,148 @@
+package pii
+
+// monthAhead is how many bytes behind a day can tell that a month's name follows.
+const monthAhead = 8
+
+// dates looks at the groups for a date in digits. It is one of birth only beside a
+// word that says so.
+func (s *Scanner) dates(best *candidate, b []byte, g *digitGroups) {
+	if g.n < 3 {
+		return
+	}
+	c := g.sep[0]
+	if c != g.sep[1] || c != '-' && c != '/' && c != '.' && c != ' ' {
+		return
+	}
+	d := &g.digit
+	num := func(at, size int) int {
+		n := 0
+		for _, x := range d[at : at+size] {
+			n = n*10 + int(x)
+		}
+		return n
+	}
+	ok := false
+	switch x, y, z := g.size(0), g.size(1), g.size(2); {
+	case x > 4 || y > 2 || z > 4 || c == ' ' && z != 4:
+	case x == 4 && z <= 2:
+		ok = isYear(num(0, 4)) && dayMonth(num(4+y, z), num(4, y))
+	case x <= 2 && (z == 4 && isYear(num(x+y, 4)) || z == 2):
+		a, m := num(0, x), num(x, y)
+		ok = dayMonth(a, m) || dayMonth(m, a)
+	}
+	if end := g.end[2]; ok && rightBounded(b, end) && (end == len(b) || b[end] != '/') {
+		s.born(best, b, g.start[0], end)
+	}
+}
+
+// born takes the date b[start:end] when a word before it says birth.
+func (s *Scanner) born(best *candidate, b []byte, start, end int) {
+	if score := s.adjust(b, start, DateOfBirth, 0.3); score >= Threshold && score > best.score {
+		*best = candidate{DateOfBirth, start, end, score}
+	}
+}
+
+func dayMonth(day, month int) bool { return day >= 1 && day <= 31 && month >= 1 && month <= 12 }
+
+func isYear(y int) bool { return y >= 1880 && y < 2100 }
+
+// named says whether the day of at most two digits at b[i] stands beside a month's name.
+func (s *Scanner) named(b []byte, i, size int) bool {
+	if size > 2 {
+		return false
+	}
+	end := i + size
+	if monthBefore(b, i) >= 0 {
+		return end < len(b) && (b[end] == ',' || b[end] == ' ')
+	}
+	k := end
+	if k < len(b) && b[k] == '.' {
+		k++
+	}
+	return k < len(b) && (b[k] == ' ' || b[k] == '-' || b[k] == '/') && k+4 <= len(b) && monthLike(b[k+1:])
+}
+
+// namedDate reads the rest of a date with a month's name.
+func (s *Scanner) namedDate(best *candidate, b []byte, i, size int) {
+	day := int(b[i] - '0')
+	if size == 2 {
+		day = twoDigits(b[i:])
+	}
+	start, k := i, i+size
+	if day < 1 || day > 31 {
+		return
+	}
+	if m := monthBefore(b, i); m >= 0 {
+		start = m
+	} else {
+		if b[k] == '.' {
+			k++
+		}
+		k = skipOf(b, k+1)
+		first := k
+		for k < len(b) && k-first < 12 && (kind[b[k]]&isLetter != 0 || b[k] >= 0x80) {
+			k++
+		}
+		if k-first < 3 || k-first == 12 || !month(b[first:]) {
+			return
+		}
+	}
+	// What stands before the year.
+	for n := 0; k < len(b) && n < 2 && (b[k] == '.' || b[k] == ',' || b[k] == ' ' || b[k] == '-' || b[k] == '/'); n++ {
+		k++
+	}
+	k = skipOf(b, k)
+	if k+4 > len(b) || digitsEnd(b[:min(len(b), k+5)], k) != k+4 || !isYear(twoDigits(b[k:])*100+twoDigits(b[k+2:])) || !rightBounded(b, k+4) {
+		return
+	}
+	s.born(best, b, start, k+4)
+}
+
+// skipOf skips the word that some languages have before a month or a year.
+func skipOf(b []byte, k int) int {
+	if k+3 <= len(b) && b[k] == 'd' && b[k+1] == 'e' && b[k+2] == ' ' {
+		return k + 3
+	}
+	return k
+}
+
+// monthBefore returns where the month's name before the day at b[i] begins, or -1.
+func monthBefore(b []byte, i int) int {
+	if i < 4 || b[i-1] != ' ' {
+		return -1
+	}
+	j := i - 1
+	if b[j-1] == '.' {
+		j--
+	}
+	end := j
+	for j > 0 && end-j < 10 && (kind[b[j-1]]&isLetter != 0 || b[j-1] >= 0x80) {
+		j--
+	}
+	if end-j < 3 || end-j == 10 || j > 0 && word(b[j-1]) || !month(b[j:]) {
+		return -1
+	}
+	return j
+}
+
+// monthLike says whether w can begin with a month's name, or with what stands before
+// one. It has at least three bytes.
+func monthLike(w []byte) bool {
+	return kind[w[0]]&isLetter != 0 && (month(w) || w[0] == 'd' && w[1] == 'e' && w[2] == ' ')
+}
+
+// month says whether w, of three bytes at least, begins as a month's name does in
+// English, German, French, Spanish, Italian, Dutch or Portuguese.
+func month(w []byte) bool {
+	var m [3]byte
+	for k := range m {
+		m[k] = lower(w[k])
+	}
+	switch string(m[:]) {
+	case "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+		"m\xc3\xa4", "mai", "okt", "dez", "f\xc3\xa9", "avr", "jui", "ao\xc3", "d\xc3\xa9",
+		"ene", "abr", "ago", "dic", "gen", "mag", "giu", "lug", "set", "ott", "mrt", "mei", "fev", "out":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,278 @@
+package pii
+
+const (
+	// maxLeft is how far left of a value its name is looked for.
+	maxLeft = Context
+	// maxName is the longest name that is read.
+	maxName = 40
+	// maxSecret is the longest value that is taken for a secret by its name.
+	maxSecret = 512
+)
+
+// naming is what the name before a value says.
+type naming uint8
+
+const (
+	unnamed naming = iota
+	namedPassword
+	namedToken
+	namedAzure
+)
+
+// secret looks at the value around the run b[run:end], whose first digit is b[i]: one
+// of high entropy is a secret when the name before it says so.
+func (s *Scanner) secret(b []byte, run, i, end int, final bool) (candidate, verdict) {
+	start := run
+	for start > 0 && i-start < maxLocal && kind[b[start-1]]&(isValue|isDigit) == isValue {
+		start--
+	}
+	s.work += run - start
+	if start == 0 || start > 0 && kind[b[start-1]]&isValue != 0 {
+		return candidate{}, none // not its first digit, or too long
+	}
+	name := s.naming(b, start)
+	if name == unnamed {
+		return candidate{}, none
+	}
+	quoted := b[start-1] == '"' || b[start-1] == '\'' || b[start-1] == '`'
+	stop := end
+	for stop < len(b) && stop-start <= maxSecret && valueByte(b[stop], quoted) {
+		stop++
+	}
+	s.work += stop - end
+	if stop-start > maxSecret {
+		return candidate{}, none
+	}
+	if stop == len(b) && !final {
+		return candidate{start: start}, more
+	}
+	if stop < len(b) && (b[stop] == '(' || b[stop] == '[' || b[stop] == '{') {
+		return candidate{}, none // source code
+	}
+	for stop > end && (b[stop-1] == '.' || b[stop-1] == ',' || b[stop-1] == ':' || b[stop-1] == '!' && !quoted) {
+		stop--
+	}
+	v := b[start:stop]
+	switch {
+	case name == namedAzure && len(v) >= 40:
+		return candidate{AzureKey, start, stop, 0.97}, found
+	case name == namedPassword && len(v) >= 8 && mixed(v), len(v) >= 16 && mixed(v):
+		return candidate{GenericSecret, start, stop, 0.86}, found
+	}
+	return candidate{}, none
+}
+
+// valueByte says whether a value goes on with c.
+func valueByte(c byte, quoted bool) bool {
+	if kind[c]&isValue != 0 || c == '=' || c == ':' || c >= 0x80 {
+		return true
+	}
+	return quoted && (c == '&' || c == '?' || c == '|' || c == '(' || c == ')' || c == '{' || c == '}' || c == '[' || c == ']' || c == '<' || c == '>' || c == ';' || c == ',')
+}
+
+// mixed says whether the bytes of v change between lower case, upper case, digits and
+// others as often as those of a random value do, and names of source code do not.
+func mixed(v []byte) bool {
+	if v[0] == '/' || v[0] == '.' || v[0] == '$' || v[0] == '%' {
+		return false // a path, or a reference to a variable
+	}
+	changes, letters := 0, uint8(0)
+	last := uint8(0xff)
+	for _, c := range v {
+		k := kind[c] & (isLower | isUpper | isDigit)
+		letters |= k
+		if c == ':' {
+			return false
+		}
+		if last != 0xff && k != last {
+			changes++
+		}
+		last = k
+	}
+	return letters&isLetter != 0 && letters&isDigit != 0 && changes*3 >= len(v)-1
+}
+
+// naming reads the name before the value at b[start]: in JSON, YAML, an assignment of
+// source code, a header, or the environment.
+func (s *Scanner) naming(b []byte, start int) naming {
+	least := max(0, start-maxLeft)
+	k := start
+	back := func(c byte) bool {
+		if k > least && b[k-1] == c {
+			k--
+			return true
+		}
+		return false
+	}
+	quote := func() {
+		if back('"') || back('\'') || back('`') {
+			back('\\')
+		}
+	}
+	quote()
+	for n := 0; n < 3 && back(' '); n++ {
+	}
+	if k > least && kind[b[k-1]]&isLetter != 0 {
+		// The scheme of credentials: Authorization: Bearer
+		scheme := k
+		for k > least && kind[b[k-1]]&isLetter != 0 && scheme-k < 7 {
+			k--
+		}
+		switch w := b[k:scheme]; {
+		case equalFold(w, "bearer"), equalFold(w, "basic"), equalFold(w, "token"), equalFold(w, "apikey"):
+		default:
+			return unnamed
+		}
+		back(' ')
+	}
+	separated := false
+	for n := 0; n < 2 && (back('=') || back(':') || back('>')); n++ {
+		separated = true
+	}
+	if !separated {
+		return unnamed
+	}
+	if back(':') && k > least && kind[b[k-1]]&isAlnum != 0 { // := of source code
+		separated = true
+	}
+	for n := 0; n < 2 && back(' '); n++ {
+	}
+	back('\\')
+	quote()
+	return nameBefore(b, k, least)
+}
+
+// nameBefore says what the name that ends at b[k] is of.
+func nameBefore(b []byte, k, least int) naming {
+	var room [maxName]byte
+	n := maxName // room[n:] is the name, in lower case and without separators
+	for k > least && n > 0 {
+		c := b[k-1]
+		if kind[c]&isAlnum != 0 {
+			n--
+			room[n] = lower(c)
+		} else if c != '_' && c != '-' && c != '.' {
+			break
+		}
+		k--
+	}
+	name := room[n:]
+	if len(name) < 3 {
+		return unnamed
+	}
+	ends := func(word string) bool {
+		return len(name) >= len(word) && string(name[len(name)-len(word):]) == word
+	}
+	switch name[len(name)-1] {
+	case 'd':
+		if ends("password") || ends("passwd") || ends("pwd") {
+			return namedPassword
+		}
+	case 'e':
+		if ends("passphrase") || ends("passcode") {
+			return namedPassword
+		}
+		if ends("signature") {
+			return namedToken
+		}
+	case 's':
+		if string(name) == "pass" || ends("dbpass") || ends("userpass") {
+			return namedPassword
+		}
+		if ends("credentials") {
+			return namedToken
+		}
+	case 't':
+		if ends("secret") {
+			return namedToken
+		}
+	case 'h':
+		if ends("auth") {
+			return namedToken
+		}
+	case 'n':
+		if ends("authorization") {
+			return namedToken
+		}
+		if ends("token") && !ends("pagetoken") && !ends("nexttoken") && !ends("continuationtoken") && !ends("synctoken") && !ends("cancellationtoken") {
+			return namedToken
+		}
+	case 'y':
+		if ends("accountkey") || ends("sharedaccesskey") {
+			return namedAzure
+		}
+		for _, w := range [...]string{"apikey", "secretkey", "accesskey", "privatekey", "encryptionkey", "signingkey", "masterkey", "authkey", "servicekey", "clientkey", "sessionkey", "hmackey"} {
+			if ends(w) {
+				return namedToken
+			}
+		}
+	case 'g':
+		if string(name) == "sig" {
+			return namedToken
+		}
+	}
+	return unnamed
+}
+
+func equalFold(w []byte, s string) bool {
+	if len(w) != len(s) {
+		return false
+	}
+	for k, c := range w {
+		if lower(c) != s[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// assigned looks at the '=' at b[i] for a password that stands bare behind its name: in
+// the query of an address, or in a connection string whose members semicolons separate.
+func (s *Scanner) assigned(b []byte, i int, final bool) (candidate, verdict) {
+	least := max(0, i-maxName-1)
+	if nameBefore(b, i, least) == unnamed {
+		return candidate{}, none
+	}
+	k := i
+	for k > least && (kind[b[k-1]]&isAlnum != 0 || b[k-1] == '_' || b[k-1] == '-' || b[k-1] == '.') {
+		k--
+	}
+	s.work += i - k
+	before := byte(0)
+	if k > 0 {
+		before = b[k-1]
+	}
+	j := i + 1
+	for j < len(b) && j-i <= maxSecret && (valueByte(b[j], false) || b[j] == '?') {
+		j++
+	}
+	s.work += j - i
+	if j-i > maxSecret {
+		return candidate{}, none
+	}
+	if len(b)-j < 2 && !final {
+		return candidate{start: i + 1}, more
+	}
+	for j > i+1 && (b[j-1] == '.' || b[j-1] == ',') {
+		j--
+	}
+	if j-i <= 4 || b[i+1] == '$' || b[i+1] == '%' || b[i+1] == '*' || b[i+1] == '=' {
+		return candidate{}, none
+	}
+	switch {
+	case before == '?' || before == '&':
+		return candidate{URL, i + 1, j, 0.9}, found
+	case before == ';' || j < len(b) && b[j] == ';' && (before == ' ' || before == '"'):
+		if before != ';' && !connects(b, j) {
+			break
+		}
+		return candidate{ConnectionString, i + 1, j, 0.9}, found
+	}
+	return candidate{}, none
+}
+
+// connects says whether another member follows the semicolon at b[j], and not the end
+// of a statement.
+func connects(b []byte, j int) bool {
+	return j+1 < len(b) && kind[b[j+1]]&isLetter != 0
+}
