@@ -106,7 +106,7 @@ func skipOf(b []byte, k int) int {
 	return k
 }
 
-// monthBefore returns where the month's name before the day at b[i] begins, or -1.
+// monthBefore returns where the English name of the month before the day at b[i] begins, or -1.
 func monthBefore(b []byte, i int) int {
 	if i < 4 || b[i-1] != ' ' {
 		return -1
@@ -119,10 +119,28 @@ func monthBefore(b []byte, i int) int {
 	for j > 0 && end-j < 10 && (kind[b[j-1]]&isLetter != 0 || b[j-1] >= 0x80) {
 		j--
 	}
-	if end-j < 3 || end-j == 10 || j > 0 && word(b[j-1]) || !month(b[j:]) {
+	if j > 0 && word(b[j-1]) || !englishMonth(b[j:end]) {
 		return -1
 	}
 	return j
+}
+
+// englishMonth says whether w is a month's name or its usual abbreviation in English,
+// where it can stand before the day.
+func englishMonth(w []byte) bool {
+	if len(w) < 3 || len(w) > 9 {
+		return false
+	}
+	var m [9]byte
+	for k, c := range w {
+		m[k] = lower(c)
+	}
+	switch string(m[:len(w)]) {
+	case "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+		"jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec":
+		return true
+	}
+	return false
 }
 
 // monthLike says whether w can begin with a month's name, or with what stands before
