@@ -7,6 +7,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/memgate/memgate/filter/policy"
 )
 
 // logName is how memgate tells its own log from others.
@@ -15,13 +17,13 @@ const logName = "memgate"
 // accessLog sends one entry a request to memgate, which writes the audit line.
 // Dynamic metadata goes with each entry unasked; the Wasm filter's findings and
 // refusal are filter state, which must be named.
-func accessLog() ([]*accesslogv3.AccessLog, error) {
+func accessLog(p *policy.Policy) ([]*accesslogv3.AccessLog, error) {
 	config, err := pack(&grpclogv3.HttpGrpcAccessLogConfig{
 		CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
 			LogName:             logName,
 			GrpcService:         grpcService(0),
 			TransportApiVersion: corev3.ApiVersion_V3,
-			BufferFlushInterval: durationpb.New(250 * time.Millisecond),
+			BufferFlushInterval: durationpb.New(flush(p)),
 			BufferSizeBytes:     u32(16 << 10),
 			FilterStateObjectsToLog: []string{
 				"wasm.memgate.findings",
@@ -37,4 +39,13 @@ func accessLog() ([]*accesslogv3.AccessLog, error) {
 		Name:       "envoy.access_loggers.http_grpc",
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: config},
 	}}, nil
+}
+
+// flush is after how long Envoy sends what has gathered. Where requests under way
+// are counted, a place is free for the next only when the log says so.
+func flush(p *policy.Policy) time.Duration {
+	if p.Limits.Concurrency != nil {
+		return 50 * time.Millisecond
+	}
+	return 250 * time.Millisecond
 }

@@ -94,7 +94,7 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 	if err != nil {
 		return nil, err
 	}
-	log, err := accessLog()
+	log, err := accessLog(p)
 	if err != nil {
 		return nil, err
 	}

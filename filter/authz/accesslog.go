@@ -34,11 +34,13 @@ type AccessLog struct {
 	log     *slog.Logger
 	metrics *Metrics
 	write   func(*audit.Event) error
+	ended   func(tenant, lease string)
 }
 
-// NewAccessLog returns a receiver that hands each event to write.
-func NewAccessLog(log *slog.Logger, metrics *Metrics, write func(*audit.Event) error) *AccessLog {
-	return &AccessLog{log: log, metrics: metrics, write: write}
+// NewAccessLog returns a receiver that hands each event to write, and to ended
+// which place among those under way it was; see [Service.Release].
+func NewAccessLog(log *slog.Logger, metrics *Metrics, write func(*audit.Event) error, ended func(tenant, lease string)) *AccessLog {
+	return &AccessLog{log: log, metrics: metrics, write: write, ended: ended}
 }
 
 // StreamAccessLogs reads entries until Envoy closes the stream.
@@ -52,17 +54,26 @@ func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessL
 			return err
 		}
 		for _, entry := range msg.GetHttpLogs().GetLogEntry() {
-			event := eventOf(entry)
-			would := filterShadow(state(entry.GetCommonProperties(), ShadowKey))
-			for _, d := range would {
-				event.Shadow = append(event.Shadow, d.entry())
-				a.metrics.shadow.WithLabelValues(string(d.Stage), string(d.Reason), event.Route).Inc()
-			}
-			a.count(&event)
-			if err := a.write(&event); err != nil {
-				a.log.Error("audit event not written", "error", err, "request_id", event.RequestID)
-			}
+			a.receive(entry)
 		}
+	}
+}
+
+// receive takes one entry: the request has ended.
+func (a *AccessLog) receive(entry *accesslogdata.HTTPAccessLogEntry) {
+	common := entry.GetCommonProperties()
+	event := eventOf(entry)
+	if lease := text(common.GetMetadata().GetFilterMetadata()[MetadataNamespace].GetFields(), leaseKey); lease != "" {
+		a.ended(event.Tenant, lease)
+	}
+	would := filterShadow(state(common, ShadowKey))
+	for _, d := range would {
+		event.Shadow = append(event.Shadow, d.entry())
+		a.metrics.shadow.WithLabelValues(string(d.Stage), string(d.Reason), event.Route).Inc()
+	}
+	a.count(&event)
+	if err := a.write(&event); err != nil {
+		a.log.Error("audit event not written", "error", err, "request_id", event.RequestID)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/memgate/memgate/filter/access"
 	"github.com/memgate/memgate/filter/apikey"
@@ -39,6 +41,7 @@ type Deps struct {
 	Signer   *txntoken.Signer
 	Mesh     *mesh.Verifier       // of peers; nil when the policy names none
 	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
+	Name     string               // that no other chain of any process has, for places
 }
 
 // Chain is one policy, compiled: what it needs for a decision is computed when
@@ -54,7 +57,9 @@ type Chain struct {
 	credential *headers.Header
 	classes    map[string]class // of the policy, for the rate-limit service
 	senders    senders
-	metadata   string // URL of the protected resource's metadata, or ""
+	hold       time.Duration // of a place among the requests under way
+	places     atomic.Uint64 // that were taken, for their names
+	metadata   string        // URL of the protected resource's metadata, or ""
 }
 
 // plan is what one route needs, worked out ahead of any request.
@@ -95,6 +100,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 	if r := p.Identity.Resource; r != nil {
 		c.metadata = r.MetadataURL()
 	}
+	c.hold = p.ConcurrencyHold()
 	c.classes = c.classesOf()
 	c.senders = sendersOf(p)
 	for i := range p.Routes {
@@ -273,15 +279,25 @@ func mayUse(ctx context.Context, r *Request, p *identity.Principal, match policy
 // is held against it.
 func (c *Chain) withinRate(ctx context.Context, r *Request, d *Decision, class *class, p *parties) (Step, *Decision) {
 	shadow := c.policy.Limits.Mode == policy.ModeShadow
-	quota, err := c.count(ctx, class, p, class.cost)
+	quota, err := c.count(ctx, class, p, class.cost, c.placeID(class))
+	d.tenant, d.lease = p.tenant, quota.place
 	switch {
 	case err != nil && shadow:
 		return d.wouldDeny(StageQuota, ReasonLimiter, err), nil
 	case err != nil:
 		return Step{}, c.deny(d, r, StageQuota, ReasonLimiter, problem.Unavailable, err)
 	}
-	if !shadow {
+	if !shadow && len(quota.decisions) > 0 {
 		d.Response = quota.headers(d.Response)
+	}
+	if quota.full {
+		if shadow {
+			return d.wouldDeny(StageQuota, ReasonConcurrency, nil), nil
+		}
+		if ratelimit.Allowed(quota.decisions) || len(quota.decisions) == 0 {
+			d.Response = append(d.Response, headers.Header{Name: "retry-after", Value: "1"})
+		}
+		return Step{}, c.deny(d, r, StageQuota, ReasonConcurrency, problem.TooManyAtOnce, nil)
 	}
 	switch {
 	case quota.allowed():
@@ -456,6 +472,7 @@ func (c *Chain) refuse(d *Decision, r *Request, stage Stage, err error) *Decisio
 // deny completes d as a refusal: the problem, with the security and CORS
 // headers that the Wasm filter puts on every other response.
 func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reason, p problem.Problem, err error) *Decision {
+	c.leave(d)
 	d.Allowed, d.Stage, d.Reason, d.Err = false, stage, reason, err
 	d.Upstream, d.Remove, d.Content, d.HashKey, d.Agent = nil, nil, "", "", ""
 	d.Status, d.Problem = p.Status, p

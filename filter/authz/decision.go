@@ -30,6 +30,7 @@ const (
 	ReasonHost        identity.Reason = "malformed_host"
 	ReasonNoRoute     identity.Reason = "no_route"
 	ReasonQuota       identity.Reason = "rate_limited"
+	ReasonConcurrency identity.Reason = "too_many_at_once"
 	ReasonLimiter     identity.Reason = "limiter_failed"
 	ReasonSigning     identity.Reason = "signing_failed"
 	ReasonCancelled   identity.Reason = "cancelled"
@@ -62,6 +63,8 @@ type Decision struct {
 	Status  int
 	Problem problem.Problem // zero for a preflight's 204
 
+	tenant string // whose place the request has
+	lease  string // of that place, or ""
 	wanted string // the route's scopes, for a challenge
 	sender string // how the route wants tokens to be bound, likewise
 	proven bool   // the credential came with the scheme DPoP, likewise

@@ -40,8 +40,8 @@ func inMode(access, limits string) string {
 // brokenLimiter cannot count.
 type brokenLimiter struct{ ratelimit.Limiter }
 
-func (brokenLimiter) Take(context.Context, string, []ratelimit.Bucket, []ratelimit.Decision) ([]ratelimit.Decision, error) {
-	return nil, errors.New("no answer")
+func (brokenLimiter) Enter(context.Context, string, []ratelimit.Bucket, *ratelimit.Place, []ratelimit.Decision) ([]ratelimit.Decision, bool, error) {
+	return nil, false, errors.New("no answer")
 }
 
 // What each mode does with a request that enforcement refuses, and that no mode
@@ -237,13 +237,13 @@ func TestShadowIsTold(t *testing.T) {
 // key without which nothing is hashed.
 func TestMetadataHasRoom(t *testing.T) {
 	d := &Decision{
-		Allowed: true, Stage: StageAllow, Reason: ReasonAllowed, Route: "r", Spoofed: []string{"txn-token"}, Content: "c", HashKey: "k", Agent: "a",
+		Allowed: true, Stage: StageAllow, Reason: ReasonAllowed, Route: "r", Spoofed: []string{"txn-token"}, Content: "c", HashKey: "k", Agent: "a", lease: "l",
 		Principal: &identity.Principal{Tenant: "t", Subject: "s", Kind: identity.KindJWT, ID: "i"},
 		Shadow:    []Denial{{Stage: StageAccess, Reason: identity.ReasonCondition}},
 		Upstream:  []headers.Header{},
 	}
 	fields := d.metadata("id").GetFields()
-	for _, key := range []string{"request_id", "route", "tenant", "subject", "kind", "principal", "spoofed", "stage", "reason", "shadow", "decision", "content", "hash_key", "agent"} {
+	for _, key := range []string{"request_id", "route", "tenant", "subject", "kind", "principal", "spoofed", "stage", "reason", "shadow", "decision", "content", "hash_key", "agent", leaseKey} {
 		if fields[key].GetStringValue() == "" {
 			t.Errorf("no %s", key)
 		}

@@ -19,6 +19,8 @@ type class struct {
 	name    string
 	cost    int
 	buckets []classBucket // the tenant's first
+	place   string        // the key of the places that it takes one of
+	most    int           // how many of them there are; 0 for no limit
 }
 
 type classBucket struct {
@@ -79,6 +81,12 @@ func network(address string) string {
 func (c *Chain) class(name string, tenant ratelimit.Bucket, shown string, weight int) class {
 	out := class{name: shown, cost: weight, buckets: []classBucket{{tenant, shown, func(*parties) string { return "" }}}}
 	limits := &c.policy.Limits
+	if at := limits.Concurrency; at != nil {
+		out.place, out.most = "tenant", at.Tenant
+		if own, ok := at.Classes[name]; ok {
+			out.place, out.most = "class:"+name, own
+		}
+	}
 	for _, beside := range [...]struct {
 		name  string
 		rates map[string]policy.Rate
@@ -116,18 +124,21 @@ type quota struct {
 	names     []string
 	buckets   []ratelimit.Bucket
 	decisions []ratelimit.Decision
+	place     string // the lease of the request's place, or ""
+	full      bool   // no place was free
 }
 
-func (q *quota) allowed() bool { return ratelimit.Allowed(q.decisions) }
+func (q *quota) allowed() bool { return !q.full && ratelimit.Allowed(q.decisions) }
 
 func (q *quota) headers(dst []headers.Header) []headers.Header {
 	return ratelimit.Headers(dst, q.names, q.buckets, q.decisions)
 }
 
-// count counts a request in all buckets of its class, or in none.
-func (c *Chain) count(ctx context.Context, in *class, p *parties, cost int) (*quota, error) {
+// count counts a request in all buckets of its class and takes its place among
+// those under way, if id is not "", or does neither.
+func (c *Chain) count(ctx context.Context, in *class, p *parties, cost int, id string) (*quota, error) {
 	n := len(in.buckets)
-	q := &quota{make([]string, 0, n), make([]ratelimit.Bucket, 0, n), make([]ratelimit.Decision, 0, n)}
+	q := &quota{names: make([]string, 0, n), buckets: make([]ratelimit.Bucket, 0, n), decisions: make([]ratelimit.Decision, 0, n)}
 	for i := range in.buckets {
 		b := &in.buckets[i]
 		party := b.of(p)
@@ -141,7 +152,15 @@ func (c *Chain) count(ctx context.Context, in *class, p *parties, cost int) (*qu
 		bucket.Cost = cost
 		q.names, q.buckets = append(q.names, b.name), append(q.buckets, bucket)
 	}
+	var place *ratelimit.Place
+	if id != "" && in.most > 0 {
+		place = &ratelimit.Place{Key: in.place, ID: id, Limit: in.most, Hold: c.hold}
+	}
+	var free bool
 	var err error
-	q.decisions, err = c.deps.Limiter.Take(ctx, p.tenant, q.buckets, q.decisions)
+	q.decisions, free, err = c.deps.Limiter.Enter(ctx, p.tenant, q.buckets, place, q.decisions)
+	if q.full = err == nil && !free; place != nil && err == nil && q.allowed() {
+		q.place = leaseOf(in.place, id)
+	}
 	return q, err
 }

@@ -68,7 +68,7 @@ func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRe
 	var shown *quota
 	for i := range list {
 		a := &list[i]
-		q, err := c.count(ctx, a.class, &a.parties, a.cost)
+		q, err := c.count(ctx, a.class, &a.parties, a.cost, "")
 		if err != nil {
 			l.service.metrics.limits.WithLabelValues(a.class.name, "error").Inc()
 			return nil, status.Error(codes.Unavailable, err.Error())
@@ -95,7 +95,7 @@ func (l *RateLimits) unenforced(ctx context.Context, c *Chain, list []asked, out
 	for i := range list {
 		a := &list[i]
 		if c.policy.Limits.Mode == policy.ModeShadow {
-			q, err := c.count(ctx, a.class, &a.parties, a.cost)
+			q, err := c.count(ctx, a.class, &a.parties, a.cost, "")
 			switch {
 			case err != nil:
 				l.service.metrics.shadow.WithLabelValues(string(StageQuota), string(ReasonLimiter), "").Inc()

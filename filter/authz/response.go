@@ -55,7 +55,7 @@ func (d *Decision) denied(requestID string) *authv3.CheckResponse {
 }
 
 // maxMetadata is how many members [Decision.metadata] has at most.
-const maxMetadata = 14
+const maxMetadata = 15
 
 // metadata is what the Wasm filter and the access log learn of the decision.
 func (d *Decision) metadata(requestID string) *structpb.Struct {
@@ -87,6 +87,7 @@ func (d *Decision) metadata(requestID string) *structpb.Struct {
 	set("stage", string(d.Stage))
 	set("reason", string(d.Reason))
 	set("shadow", d.shadow())
+	set(leaseKey, d.lease)
 	if d.Allowed {
 		set("decision", audit.Allow)
 		set("content", d.Content)

@@ -15,6 +15,7 @@ type Limits struct {
 	PerPrincipal map[string]Rate `yaml:"per_principal" doc:"class name to the rate of each principal (issuer and subject) of a tenant, beside the tenant's"`
 	PerAgent     map[string]Rate `yaml:"per_agent" doc:"class name to the rate of each agent of a tenant: the agent_id of the path, else the agent of the session"`
 	PerAddress   map[string]Rate `yaml:"per_address" doc:"class name to the rate of each client address in a tenant, as Envoy determined it; IPv6 by its /64"`
+	Concurrency  *Concurrency    `yaml:"concurrency" doc:"requests of a tenant that may be under way at once, counted until Envoy's access log says that they have ended"`
 	BeforeAuth   *Rate           `yaml:"before_auth" doc:"rate of each client address, counted by each Envoy before any credential is looked at, against guessing; IPv6 by its /64"`
 }
 
@@ -55,6 +56,7 @@ func (l *linter) limits() {
 	if p.BeforeAuth != nil && p.BeforeAuth.Limit == 0 {
 		l.err("limits.before_auth", "limit-zero", "a limit of zero refuses every request; remove it for none")
 	}
+	l.concurrency()
 	switch {
 	case p.Store == "redis" && p.Redis == nil:
 		l.err("limits.store", "redis", "store: redis needs to know where Redis is; add limits.redis, such as redis: { url: env:REDIS_URL }")

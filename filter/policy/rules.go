@@ -71,6 +71,7 @@ func Rules() []Rule {
 		{"session-ttl", Warning, "a session lives longer than a day"},
 		{"class", Error, "an unknown rate class, or one whose name cannot be"},
 		{"limit-zero", Error, "a limit of zero"},
+		{"hold", Warning, "a request under way may count as ended before it has"},
 		{"redis", Error, "limits.store and limits.redis do not fit, or a prefix that cannot be"},
 		{"mode-shadow", Warning, "scopes and conditions, or rate limits, are only counted and audited"},
 		{"mode-off", Warning, "scopes and conditions, or rate limits, are not looked at"},

@@ -37,6 +37,9 @@ var (
 	// OriginRefused: a preflight asks for more than the CORS policy allows.
 	OriginRefused = Problem{"origin-refused", "Cross-origin request refused", 403,
 		"This origin, method or set of headers is not allowed for cross-origin requests."}
+	// TooManyAtOnce: the tenant has as many requests under way as it may.
+	TooManyAtOnce = Problem{"too-many-at-once", "Too many requests at once", 429,
+		"As many requests as may be under way at once are. Wait until one has ended, and try again no sooner than Retry-After says."}
 	// RateLimited: the tenant's rate is used up.
 	RateLimited = Problem{"rate-limited", "Too many requests", 429,
 		"Wait as many seconds as Retry-After says, then send the request again."}
@@ -145,7 +148,7 @@ func All() []Problem {
 		BodyTooLarge, FieldTooLarge,
 		UnsupportedEncoding, UnsupportedMediaType,
 		BlockedPII,
-		RateLimited,
+		RateLimited, TooManyAtOnce,
 		HeadersTooLarge,
 		EdgeRefused,
 		ResponseBlocked, ResponseEncoded, ResponseTooLarge, ResponseUninspectable, UpstreamFault,

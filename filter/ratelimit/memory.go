@@ -35,6 +35,7 @@ type Memory struct {
 	seed   maphash.Seed
 	keys   atomic.Int64
 	lost   atomic.Uint64
+	places *places
 	shards [shardCount]shard
 }
 
@@ -57,12 +58,13 @@ type entry struct {
 	index int // in heap
 }
 
-// NewMemory returns a limiter that holds at most maxKeys keys, give or take those
+// NewMemory returns a limiter that holds at most maxKeys keys, and as many places, give or take those
 // of the calls that are under way. now is its clock; it should be
 // monotonic, as [time.Now] is, and it may go backwards. A maxKeys below 1 is
 // taken as 1.
 func NewMemory(now func() time.Time, maxKeys int) *Memory {
 	m := &Memory{now: now, start: now(), max: int64(max(maxKeys, 1)), seed: maphash.MakeSeed()}
+	m.places = newPlaces(m.max)
 	for i := range m.shards {
 		m.shards[i].entries = make(map[name]*entry)
 		m.shards[i].first.Store(math.MaxInt64)
@@ -77,11 +79,15 @@ type Stats struct {
 	// Forgotten is how many keys were dropped while they still had something
 	// used up. When it grows, maxKeys is too small.
 	Forgotten uint64
+	// Places is the number of places that are held, and Expired how many were
+	// held until their time was over.
+	Places  int
+	Expired uint64
 }
 
 // Stats returns the numbers of now.
 func (m *Memory) Stats() Stats {
-	return Stats{Keys: int(m.keys.Load()), Forgotten: m.lost.Load()}
+	return Stats{Keys: int(m.keys.Load()), Forgotten: m.lost.Load(), Places: int(m.places.held.Load()), Expired: m.places.expired.Load()}
 }
 
 // Allow is [Memory.Take] for one bucket that is a group of its own.

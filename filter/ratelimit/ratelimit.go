@@ -175,6 +175,13 @@ type Limiter interface {
 	// [Allowed] says so of them. The buckets of a group, such as those of a
 	// tenant, are kept together. An error means that no decision could be made.
 	Take(ctx context.Context, group string, buckets []Bucket, dst []Decision) ([]Decision, error)
+	// Enter is Take for a request that takes a place, too, or none if place is
+	// nil: it counts in all buckets and has the place, or neither. False means
+	// that no place was free; there may be no decisions then.
+	Enter(ctx context.Context, group string, buckets []Bucket, place *Place, dst []Decision) ([]Decision, bool, error)
+	// Leave gives back the place of that group, key and id. One that is not held
+	// any more is no error.
+	Leave(group, key, id string)
 }
 
 // Allowed reports whether all of the buckets had room, so that the request was

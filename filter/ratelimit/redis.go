@@ -38,6 +38,8 @@ type Shared struct {
 	up       atomic.Bool
 	failures atomic.Int32 // in a row
 
+	leaver   leaver
+	expired  atomic.Uint64
 	fallback atomic.Uint64
 	errors   atomic.Uint64
 
@@ -81,19 +83,40 @@ const (
 // microseconds, the interval, the span of a burst and the cost; see cells. It
 // answers whether the request was counted, and how much of each bucket was used
 // before. A bucket's value is its tat, and is gone when that is reached.
+//
+// With a place the last of KEYS is a sorted set of those that are held, by when
+// they expire, and the last three of ARGV are the limit, the hold and the id. The
+// answer then goes on with how many are held and how many had expired. A place
+// that the id has already is its own.
 const gcra = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local tats = redis.call('MGET', unpack(KEYS))
+local n, place = #KEYS, nil
+if #ARGV % 2 == 1 then
+  n, place = n - 1, KEYS[n]
+end
+local tats = redis.call('MGET', unpack(KEYS, 1, n))
 local answer = {1}
-for i = 1, #KEYS do
+for i = 1, n do
   local span, cost = tonumber(ARGV[2*i-1]), tonumber(ARGV[2*i])
   local used = math.min(math.max((tonumber(tats[i] or 0) or 0) - now, 0), span)
   if span - used < cost then answer[1] = 0 end
   answer[i+1] = used
 end
+local hold = 0
+if place then
+  hold = tonumber(ARGV[#ARGV-1])
+  local expired = redis.call('ZREMRANGEBYSCORE', place, '-inf', now)
+  answer[n+2] = redis.call('ZCARD', place)
+  answer[n+3] = expired
+  if answer[n+2] >= tonumber(ARGV[#ARGV-2]) and not redis.call('ZSCORE', place, ARGV[#ARGV]) then answer[1] = 0 end
+end
 if answer[1] == 1 then
-  for i = 1, #KEYS do
+  if place then
+    redis.call('ZADD', place, now + hold, ARGV[#ARGV])
+    redis.call('PEXPIRE', place, math.ceil(hold / 1000) + 1000)
+  end
+  for i = 1, n do
     local used = answer[i+1] + tonumber(ARGV[2*i])
     redis.call('SET', KEYS[i], string.format('%.0f', now + used), 'PX', math.ceil(used / 1000))
   end
@@ -111,7 +134,9 @@ func NewShared(c SharedConfig) (*Shared, error) {
 		return nil, err
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.leaver.queue = make(chan leaving, maxLeaving)
 	go s.recover()
+	go s.leave()
 	return s, nil
 }
 
@@ -127,26 +152,39 @@ type SharedStats struct {
 	Up       bool   // whether Redis is asked
 	Fallback uint64 // requests that were decided without Redis
 	Errors   uint64 // questions that Redis did not answer in time, or with an error
+	Expired  uint64 // places that were held until their time was over, as this process saw
+	Dropped  uint64 // places that could not be given back while Redis was away
 	Local    Stats  // of the counts in this process
 }
 
 // Stats returns the numbers of now.
 func (s *Shared) Stats() SharedStats {
-	return SharedStats{Up: s.up.Load(), Fallback: s.fallback.Load(), Errors: s.errors.Load(), Local: s.local.Stats()}
+	return SharedStats{Up: s.up.Load(), Fallback: s.fallback.Load(), Errors: s.errors.Load(), Expired: s.expired.Load(), Dropped: s.leaver.dropped.Load(), Local: s.local.Stats()}
 }
 
 // Take implements [Limiter]. The error is [ErrRate], [ErrKey] or [ErrBuckets],
 // or that of ctx when it ended before Redis answered.
 func (s *Shared) Take(ctx context.Context, group string, buckets []Bucket, dst []Decision) ([]Decision, error) {
+	out, _, err := s.Enter(ctx, group, buckets, nil, dst)
+	return out, err
+}
+
+// Enter implements [Limiter], in one round trip. While Redis is away this
+// instance has its share of the places, one at least; it does not know then of
+// those that Redis gave. The error is one of Take's, or [ErrPlace].
+func (s *Shared) Enter(ctx context.Context, group string, buckets []Bucket, place *Place, dst []Decision) ([]Decision, bool, error) {
 	if err := check(group, buckets); err != nil {
-		return dst, err
+		return dst, false, err
+	}
+	if err := place.check(group); err != nil {
+		return dst, false, err
 	}
 	var array [MaxBuckets]cells
 	all := array[:len(buckets)]
 	for i := range buckets {
 		var err error
 		if all[i], err = cellsOf(&buckets[i], time.Microsecond); err != nil {
-			return dst, err
+			return dst, false, err
 		}
 	}
 	var shares [MaxBuckets]Bucket
@@ -155,25 +193,33 @@ func (s *Shared) Take(ctx context.Context, group string, buckets []Bucket, dst [
 	}
 	if s.up.Load() {
 		limited, cancel := context.WithTimeout(ctx, s.config.Timeout)
-		out, err := s.ask(limited, s.keys(group, buckets), all, dst)
+		out, free, err := s.ask(limited, s.keys(group, buckets, place), all, place, dst)
 		cancel()
 		if err == nil {
 			if s.failures.Load() != 0 {
 				s.failures.Store(0)
 			}
-			if Allowed(out[len(dst):]) {
+			if free && Allowed(out[len(dst):]) {
 				var scratch [MaxBuckets]Decision
 				_, err = s.local.take(group, shares[:len(buckets)], scratch[:0], true)
 			}
-			return out, err
+			return out, free, err
+		}
+		if place != nil { // Redis may have given it without saying so in time
+			s.Leave(group, place.Key, place.ID)
 		}
 		if ctx.Err() != nil {
-			return dst, ctx.Err() // the caller's time is over, which says nothing of Redis
+			return dst, false, ctx.Err() // the caller's time is over, which says nothing of Redis
 		}
 		s.failed(err)
 	}
 	s.fallback.Add(1)
-	return s.local.take(group, shares[:len(buckets)], dst, false)
+	if place != nil {
+		own := *place
+		own.Limit = max(own.Limit/s.config.Instances, 1)
+		place = &own
+	}
+	return s.local.Enter(ctx, group, shares[:len(buckets)], place, dst)
 }
 
 // failed takes note that Redis did not answer a request.
@@ -186,32 +232,46 @@ func (s *Shared) failed(err error) {
 }
 
 // ask runs the script.
-func (s *Shared) ask(ctx context.Context, keys []string, all []cells, dst []Decision) ([]Decision, error) {
-	args := make([]any, 0, 2*MaxBuckets)
+func (s *Shared) ask(ctx context.Context, keys []string, all []cells, place *Place, dst []Decision) ([]Decision, bool, error) {
+	args, want := make([]any, 0, 2*MaxBuckets+3), len(all)+1
 	for _, c := range all {
 		args = append(args, c.span, c.cost)
 	}
+	if place != nil {
+		args = append(args, place.Limit, int64((place.Hold-1)/time.Microsecond)+1, place.ID)
+		want += 2
+	}
 	answer, err := s.script.Run(ctx, s.client, keys, args...).Int64Slice()
 	if err != nil {
-		return dst, err
+		return dst, false, err
 	}
-	if len(answer) != len(all)+1 {
-		return dst, errors.New("ratelimit: Redis answered " + strconv.Itoa(len(answer)) + " numbers")
+	if len(answer) != want {
+		return dst, false, errors.New("ratelimit: Redis answered " + strconv.Itoa(len(answer)) + " numbers")
 	}
 	for i, c := range all {
 		dst = append(dst, c.decision(c.used(answer[i+1], 0), answer[0] == 1, time.Microsecond))
 	}
-	return dst, nil
+	if place == nil {
+		return dst, true, nil
+	}
+	if gone := answer[want-1]; gone > 0 {
+		s.expired.Add(uint64(gone))
+	}
+	// What was not counted although all buckets have room had no place.
+	return dst, answer[0] == 1 || !Allowed(dst[len(dst)-len(all):]), nil
 }
 
 // keys are the names in Redis. They have a fixed size and show neither a subject
 // nor an address. What is in braces decides the node of a cluster, so that all
 // buckets of a group are on one.
-func (s *Shared) keys(group string, buckets []Bucket) []string {
+func (s *Shared) keys(group string, buckets []Bucket, place *Place) []string {
 	tag := digest(group)
-	out := make([]string, len(buckets), MaxBuckets)
+	out := make([]string, len(buckets), MaxBuckets+1)
 	for i := range buckets {
 		out[i] = s.config.Prefix + ":{" + tag + "}" + digest(buckets[i].Key)
+	}
+	if place != nil {
+		out = append(out, s.placeKey(group, place.Key))
 	}
 	return out
 }
@@ -250,16 +310,16 @@ func share(b Bucket, n int) Bucket {
 func (s *Shared) recover() {
 	bucket := []Bucket{{Key: "probe", Rate: Rate{Limit: 1000, Per: time.Second}}}
 	all := []cells{{interval: 1000, span: 1_000_000, cost: 1000}}
-	keys := s.keys("probe", bucket)
+	keys := s.keys("probe", bucket, nil)
 	for {
 		limited, cancel := context.WithTimeout(s.ctx, probeTimeout)
-		_, err := s.ask(limited, keys, all, nil)
+		_, _, err := s.ask(limited, keys, all, nil, nil)
 		cancel()
 		if err == nil {
 			// That was over a new connection; what a request gets must be as
 			// fast as a request may wait.
 			limited, cancel = context.WithTimeout(s.ctx, s.config.Timeout)
-			_, err = s.ask(limited, keys, all, nil)
+			_, _, err = s.ask(limited, keys, all, nil, nil)
 			cancel()
 		}
 		if err == nil {

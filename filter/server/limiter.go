@@ -78,6 +78,9 @@ type limiterCollector struct{ s *Server }
 var (
 	limiterKeys      = prometheus.NewDesc("memgate_limiter_keys", "Counters of the rate limits that this process holds.", nil, nil)
 	limiterForgotten = prometheus.NewDesc("memgate_limiter_forgotten_total", "Counters that were dropped while in use, for want of room (limits.max_keys).", nil, nil)
+	placesHeld       = prometheus.NewDesc("memgate_limiter_places", "Requests under way that this process counts against limits.concurrency by itself; those counted in Redis are not in it.", nil, nil)
+	placesExpired    = prometheus.NewDesc("memgate_limiter_places_expired_total", "Requests that counted as under way until limits.concurrency.hold was over, because Envoy did not say that they had ended.", nil, nil)
+	placesDropped    = prometheus.NewDesc("memgate_limiter_places_dropped_total", "Requests that have ended and count in Redis until limits.concurrency.hold is over, because too many waited for Redis.", nil, nil)
 	redisUp          = prometheus.NewDesc("memgate_limiter_redis_up", "1 while limits are shared by Redis, 0 while this instance limits by itself.", nil, nil)
 	redisErrors      = prometheus.NewDesc("memgate_limiter_redis_errors_total", "Requests for which Redis did not answer in time, or with an error.", nil, nil)
 	redisFallback    = prometheus.NewDesc("memgate_limiter_fallback_total", "Requests that this instance counted by itself for want of Redis.", nil, nil)
@@ -85,7 +88,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (limiterCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{limiterKeys, limiterForgotten, redisUp, redisErrors, redisFallback} {
+	for _, d := range [...]*prometheus.Desc{limiterKeys, limiterForgotten, placesHeld, placesExpired, placesDropped, redisUp, redisErrors, redisFallback} {
 		out <- d
 	}
 }
@@ -97,9 +100,10 @@ func (c limiterCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	var local ratelimit.Stats
+	var expired, dropped uint64 // in Redis
 	if b.limits.shared != nil {
 		st := b.limits.shared.Stats()
-		local = st.Local
+		local, expired, dropped = st.Local, st.Expired, st.Dropped
 		up := 0.0
 		if st.Up {
 			up = 1
@@ -111,5 +115,8 @@ func (c limiterCollector) Collect(out chan<- prometheus.Metric) {
 		local = b.limits.memory.Stats()
 	}
 	out <- prometheus.MustNewConstMetric(limiterKeys, prometheus.GaugeValue, float64(local.Keys))
+	out <- prometheus.MustNewConstMetric(placesHeld, prometheus.GaugeValue, float64(local.Places))
+	out <- prometheus.MustNewConstMetric(placesExpired, prometheus.CounterValue, float64(expired+local.Expired))
+	out <- prometheus.MustNewConstMetric(placesDropped, prometheus.CounterValue, float64(dropped))
 	out <- prometheus.MustNewConstMetric(limiterForgotten, prometheus.CounterValue, float64(local.Forgotten))
 }

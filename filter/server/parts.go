@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -49,6 +50,9 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 		b.deps.Sessions = old.deps.Sessions
 	}
 	b.deps.Limiter = limiter
+	if b.deps.Name, err = nameOf(random); err != nil {
+		return nil, err
+	}
 	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) && reflect.DeepEqual(old.policy.Access, p.Access) {
 		b.deps.Tokens = old.deps.Tokens
 	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
@@ -80,6 +84,15 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 	}
 	b.api, err = sessionsAPI(p, b.deps.Sessions, b.signer, now)
 	return b, err
+}
+
+// nameOf makes a name that no other build of any process has.
+func nameOf(random io.Reader) (string, error) {
+	var raw [12]byte
+	if _, err := io.ReadFull(random, raw[:]); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(raw[:]), nil
 }
 
 // signerOf reads the key of the Txn-Token. A key file that does not exist is

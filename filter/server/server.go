@@ -123,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	authv3.RegisterAuthorizationServer(grpcServer, s.service)
-	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit))
+	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit, s.service.Release))
 	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service))
 	healthv1.RegisterHealthServer(grpcServer, s.health)
 	httpServer := &http.Server{
