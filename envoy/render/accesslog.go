@@ -11,8 +11,15 @@ import (
 	"github.com/memgate/memgate/filter/policy"
 )
 
-// logName is how memgate tells its own log from others.
-const logName = "memgate"
+// LogName is how memgate tells its own log from others.
+const LogName = "memgate"
+
+// LoggedState is what the Wasm filter leaves for the access log.
+var LoggedState = []string{
+	"wasm.memgate.findings",
+	"wasm.memgate.refusal",
+	"wasm.memgate.shadow",
+}
 
 // accessLog sends one entry a request to memgate, which writes the audit line.
 // Dynamic metadata goes with each entry unasked; the Wasm filter's findings and
@@ -20,16 +27,12 @@ const logName = "memgate"
 func accessLog(p *policy.Policy) ([]*accesslogv3.AccessLog, error) {
 	config, err := pack(&grpclogv3.HttpGrpcAccessLogConfig{
 		CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
-			LogName:             logName,
-			GrpcService:         grpcService(0),
-			TransportApiVersion: corev3.ApiVersion_V3,
-			BufferFlushInterval: durationpb.New(flush(p)),
-			BufferSizeBytes:     u32(16 << 10),
-			FilterStateObjectsToLog: []string{
-				"wasm.memgate.findings",
-				"wasm.memgate.refusal",
-				"wasm.memgate.shadow",
-			},
+			LogName:                 LogName,
+			GrpcService:             grpcService(0),
+			TransportApiVersion:     corev3.ApiVersion_V3,
+			BufferFlushInterval:     durationpb.New(flush(p)),
+			BufferSizeBytes:         u32(16 << 10),
+			FilterStateObjectsToLog: LoggedState,
 		},
 	})
 	if err != nil {

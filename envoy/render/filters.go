@@ -20,9 +20,9 @@ import (
 	"github.com/memgate/memgate/filter/policy"
 )
 
-// checkTimeout is how long the authz service may take; after it the caller
+// CheckTimeout is how long the authz service may take; after it the caller
 // gets 503.
-const checkTimeout = time.Second
+const CheckTimeout = time.Second
 
 // pluginName is how the Wasm filter is called in Envoy's logs and statistics.
 const pluginName = "memgate"
@@ -63,7 +63,7 @@ func httpFilters(p *policy.Policy) ([]*hcmv3.HttpFilter, error) {
 // extAuthz asks the authz service about each request's headers. It fails
 // closed: no answer in time is 503, and so is any fault of the service.
 func extAuthz(p *policy.Policy) *authzv3.ExtAuthz {
-	service := grpcService(checkTimeout)
+	service := grpcService(CheckTimeout)
 	if len(p.Limits.PerAddress) > 0 {
 		// What the message calls its source is the last hop. Metadata of the
 		// call is Envoy's alone: nothing that a client sends gets there.

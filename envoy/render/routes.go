@@ -54,7 +54,7 @@ func routes(p *policy.Policy, add []*corev3.HeaderValueOption) *routev3.RouteCon
 			Domains: []string{"*"},
 			Routes:  list,
 			// The Wasm filter hands a checked body back to Envoy in one piece.
-			RequestBodyBufferLimit: wrapperspb.UInt64(bodyLimit(p)),
+			RequestBodyBufferLimit: wrapperspb.UInt64(BodyLimit(p)),
 		}},
 	}
 }
@@ -63,8 +63,8 @@ func routes(p *policy.Policy, add []*corev3.HeaderValueOption) *routev3.RouteCon
 // finding can be longer than the finding.
 const growth = 4
 
-// bodyLimit is the largest body that Envoy holds for the Wasm filter, in bytes.
-func bodyLimit(p *policy.Policy) uint64 {
+// BodyLimit is the largest body that Envoy holds for the Wasm filter, in bytes.
+func BodyLimit(p *policy.Policy) uint64 {
 	var most int64 = bufferLimit
 	for i := range p.Routes {
 		most = max(most, growth*int64(p.Routes[i].Content.MaxBody))
