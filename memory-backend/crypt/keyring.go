@@ -22,9 +22,11 @@ var (
 	ErrWrongMaster = errors.New("crypt: the tenant's keys were wrapped by another master key, or are damaged")
 )
 
+// FileSuffix is what the names of files with wrapped keys end with.
+const FileSuffix = ".keys"
+
 const (
-	keySuffix = ".keys"
-	lockFile  = ".lock"
+	lockFile = ".lock"
 
 	maxCached = 4096        // tenants whose keys are held unwrapped
 	recheck   = time.Second // how long a look at a tenant's file counts
@@ -95,7 +97,9 @@ func OpenKeyring(c Config) (*Keyring, error) {
 	return &Keyring{Config: c, entries: make(map[string]*entry)}, nil
 }
 
-func (k *Keyring) path(tenant string) string { return filepath.Join(k.Dir, FileName(tenant)+keySuffix) }
+func (k *Keyring) path(tenant string) string {
+	return filepath.Join(k.Dir, FileName(tenant)+FileSuffix)
+}
 
 // bound is what the wrapped keys of a tenant are bound to.
 func bound(tenant string) []byte { return []byte("memgate tenant keys 1\x00" + tenant) }
@@ -306,6 +310,15 @@ func (k *Keyring) Destroy(tenant string) ([]string, error) {
 	return ids, nil
 }
 
+// Wrapped returns the file of a tenant's keys as it is, for a backup. ErrNoKeys if there is none.
+func (k *Keyring) Wrapped(tenant string) ([]byte, error) {
+	data, err := readBounded(k.path(tenant))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoKeys
+	}
+	return data, err
+}
+
 // Status says how the keys of a tenant are held.
 type Status struct {
 	Tenant  string
@@ -323,7 +336,7 @@ func (k *Keyring) List(yield func(Status) bool) error {
 		return fmt.Errorf("crypt: keys: %w", err)
 	}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), keySuffix) {
+		if !strings.HasSuffix(f.Name(), FileSuffix) {
 			continue
 		}
 		w, err := header(filepath.Join(k.Dir, f.Name()))

@@ -100,10 +100,8 @@ func (t *Tenant) Open(field, record string, sealed []byte) ([]byte, error) {
 	return value, nil
 }
 
-// Current reports whether a value was sealed with the primary key.
-func (t *Tenant) Current(sealed []byte) bool {
-	return len(sealed) == 0 || bytes.HasPrefix(sealed, t.prefix[:])
-}
+// Prefix returns what every value starts with that was sealed with the primary key, and no other.
+func (t *Tenant) Prefix() []byte { return t.prefix[:] }
 
 // Hash returns the keyed hash of a value within a domain: HMAC-SHA256, cut to HashSize bytes. Equal values
 // of one tenant and domain have equal hashes; nothing else can be told from them without the key.

@@ -70,7 +70,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(env), newHealthcheck(env), newOpenAPI())
+	root.AddCommand(newServe(env), newHealthcheck(env), newOpenAPI(), newKeys(env), newTenant(env), newReceipt(env),
+		newBackup(env), newRestore(env))
 	return root
 }
 

@@ -19,7 +19,6 @@ type sealer interface {
 	Seal(field, record string, value []byte) ([]byte, error)
 	Open(field, record string, sealed []byte) ([]byte, error)
 	Hash(domain, value string) ([]byte, error)
-	Current(sealed []byte) bool
 }
 
 // plain is the sealer of files that are not encrypted. It leaves values as they are.
@@ -27,7 +26,6 @@ type plain struct{}
 
 func (plain) Seal(_, _ string, value []byte) ([]byte, error)  { return value, nil }
 func (plain) Open(_, _ string, sealed []byte) ([]byte, error) { return sealed, nil }
-func (plain) Current([]byte) bool                             { return true }
 func (plain) Hash(domain, value string) ([]byte, error) {
 	return append(append([]byte(domain), 0), value...), nil
 }
