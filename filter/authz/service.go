@@ -88,19 +88,29 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	for i := range d.Shadow {
 		s.logShadow(ctx, r, d, &d.Shadow[i])
 	}
-	if d.Err != nil {
-		// A caller can cause any number of 4xx: their reasons are counted and
-		// audited, and logged only on request. A 5xx is ours to mend.
-		level := slog.LevelDebug
-		if d.Status >= 500 {
-			level = slog.LevelWarn
-		}
-		s.log.LogAttrs(ctx, level, "denied",
-			slog.String("request_id", r.ID), slog.String("route", d.Route),
-			slog.String("stage", string(d.Stage)), slog.String("reason", string(d.Reason)),
-			slog.String("error", d.Err.Error()))
+	if !d.Allowed && d.Reason != ReasonPreflight {
+		s.logDenial(ctx, r, d)
 	}
 	return d.toCheck(r.ID), nil
+}
+
+// logDenial logs a refusal. A caller can cause any number of 4xx: their reasons
+// are counted and audited, and logged only on request. A 5xx is ours to mend.
+func (s *Service) logDenial(ctx context.Context, r *Request, d *Decision) {
+	level := slog.LevelDebug
+	if d.Status >= 500 {
+		level = slog.LevelWarn
+	}
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	why := ""
+	if d.Err != nil {
+		why = d.Err.Error()
+	}
+	s.log.LogAttrs(ctx, level, "denied",
+		slog.String("request_id", r.ID), slog.String("route", d.Route),
+		slog.String("stage", string(d.Stage)), slog.String("reason", string(d.Reason)), slog.String("error", why))
 }
 
 // logShadow logs what would have been refused, as a refusal is logged: a fault

@@ -30,6 +30,7 @@ import (
 
 	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/server/redact"
 )
 
 // Limits of the process.
@@ -69,6 +70,7 @@ type Server struct {
 // Run serves until ctx ends, then drains. It returns an error when the policy
 // cannot be put in force at the start or a port cannot be had.
 func Run(ctx context.Context, o Options) error {
+	o.Log = slog.New(redact.NewHandler(o.Log.Handler()))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	decisions := authz.NewMetrics(registry)
