@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/memgate/memgate/e2e/harness"
 )
@@ -77,6 +79,10 @@ var notOurs = []string{
 	"X-Envoy-Auth-Failure-Mode-Allowed",
 }
 
+// transactions are those that reached the service, by their id: what the first
+// token of each said.
+var transactions sync.Map
+
 // upstreamRules are what holds for each request that reaches the service.
 func upstreamRules(s *seen) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -97,8 +103,9 @@ func upstreamRules(s *seen) (faults []string) {
 		one("X-Memgate-Tenant", s.claims.Tenant)
 		one("X-Memgate-Subject", s.claims.Subject)
 		set = map[string]bool{"X-Memgate-Tenant": true, "X-Memgate-Subject": true}
-		if s.claims.ID != h.Get("X-Request-Id") {
-			fault("the token is for request %q, the request is %q", s.claims.ID, h.Get("X-Request-Id"))
+		// A token serves a window of requests, of one caller alone.
+		if first, known := transactions.LoadOrStore(s.claims.ID, *s.claims); !uuid.MatchString(s.claims.ID) || known && !reflect.DeepEqual(first, *s.claims) {
+			fault("transaction %q is of %+v and of %+v", s.claims.ID, first, *s.claims)
 		}
 	case len(h.Values("Txn-Token")) > 0:
 		fault("the service gets Txn-Token: %q", h.Values("Txn-Token"))

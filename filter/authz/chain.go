@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,6 +40,7 @@ type Deps struct {
 	Limiter  ratelimit.Limiter
 	Signer   *txntoken.Signer
 	Mesh     *mesh.Verifier       // of peers; nil when the policy names none
+	Now      func() time.Time     // of the window in which a Txn-Token is used again
 	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
 	Name     string               // that no other chain of any process has, for places
 }
@@ -53,7 +54,8 @@ type Chain struct {
 	security   headers.Policy
 	plans      map[*policy.Route]*plan
 	contents   map[string][]byte
-	hashKey    []byte
+	hashKeys   *tenantKeys // nil without pii.key
+	identities *identities
 	credential *headers.Header
 	classes    map[string]class // of the policy, for the rate-limit service
 	senders    senders
@@ -72,6 +74,7 @@ type plan struct {
 	sender   string            // how a token must be bound to its sender, or ""
 	class    [2]class          // by whether the method writes
 	places   places            // that name whom a request is for
+	remove   []string          // from every request, but for what is set on it
 }
 
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
@@ -86,8 +89,12 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	if p.PII.Key != "" {
-		if c.hashKey, err = p.Resolve(p.PII.Key); err != nil {
+		key, err := p.Resolve(p.PII.Key)
+		if err != nil {
 			return nil, fmt.Errorf("pii.key: %w", err)
+		}
+		if len(key) > 0 {
+			c.hashKeys = newTenantKeys(key)
 		}
 	}
 	if cred := p.Upstream.Credential; cred != nil {
@@ -101,6 +108,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 		c.metadata = r.MetadataURL()
 	}
 	c.hold = p.ConcurrencyHold()
+	c.identities = newIdentities(deps.Signer, deps.Now, min(time.Duration(p.Transaction.Reuse), time.Duration(p.Transaction.TTL)/2))
 	c.classes = c.classesOf()
 	c.senders = sendersOf(p)
 	for i := range p.Routes {
@@ -120,7 +128,7 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 	wire := body.AppendBinary(nil)
 	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained, places: placesOf(c.policy, r)}
 	c.contents[out.content] = wire
-	if out.hashes && len(c.hashKey) == 0 {
+	if out.hashes && c.hashKeys == nil {
 		return nil, errors.New("the action hash needs pii.key")
 	}
 	if r.Require.Condition != "" {
@@ -131,6 +139,16 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 	if r.Own {
 		out.audience = OwnAudience
 	}
+	// Envoy removes after it has set, so a name that is set is not removed.
+	for _, name := range credentialHeaders {
+		if c.credential == nil || r.Own || name != c.credential.Name {
+			out.remove = append(out.remove, name)
+		}
+	}
+	if c.policy.Envoy.TrustedHops == 0 {
+		out.remove = append(out.remove, forwarding[:]...)
+	}
+	out.remove = slices.Clip(out.remove)
 	for i, name := range [...]string{"read", "write"} {
 		if r.Class != "" {
 			name = r.Class
@@ -157,7 +175,7 @@ func (c *Chain) Content(digest string) ([]byte, bool) {
 // Decide runs the stages of a request in their order. It never returns nil,
 // and what it does not explicitly allow it denies.
 func (c *Chain) Decide(ctx context.Context, r *Request) *Decision {
-	return c.decide(ctx, r, func(Step) {})
+	return c.decide(ctx, r, nil)
 }
 
 // Explain decides as [Chain.Decide] does and tells what each stage found.
@@ -175,9 +193,14 @@ func (c *Chain) Explain(ctx context.Context, r *Request) (*Decision, []Step) {
 }
 
 // decide is the whole life of a request in the authz service, stage by stage.
-// pass is told of each stage that lets the request go on.
+// pass is told of each stage that lets the request go on, if it is not nil.
 func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decision {
 	d := &Decision{Spoofed: r.Reserved}
+	d.Upstream, d.Response = d.upstreamRoom[:0], d.responseRoom[:0]
+	told := pass != nil
+	if !told {
+		pass = func(Step) {}
+	}
 
 	if r.Unaudited != nil {
 		return c.deny(d, r, StageAudit, ReasonAudit, problem.Unavailable, r.Unaudited)
@@ -215,7 +238,9 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
 	}
 	d.proven = creds.Proven
-	pass(Step{StageCredential, Pass, kinds(creds, peer)})
+	if told {
+		pass(Step{StageCredential, Pass, kinds(creds, peer)})
+	}
 
 	if d.Principal, err = c.verify(ctx, r, creds, plan); err == nil && !peer {
 		err = c.beside(r, d.Principal)
@@ -224,7 +249,9 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		d.Principal = nil
 		return c.refuse(d, r, StageVerify, err)
 	}
-	pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
+	if told { // else the text is not made
+		pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
+	}
 
 	tenants, agents, err := plan.places.find(r, &match)
 	if err != nil {
@@ -252,7 +279,7 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 	class := &plan.class[writes(r.Method)]
 	if c.policy.Limits.Mode == policy.ModeOff {
 		pass(Step{StageQuota, Off, "limits.mode is off"})
-	} else if step, denied := c.withinRate(ctx, r, d, class, partiesOf(d.Principal, agent, r.Address)); denied != nil {
+	} else if step, denied := c.withinRate(ctx, r, d, class, partiesOf(class, d.Principal, agent, r.Address)); denied != nil {
 		return denied
 	} else {
 		pass(step)
@@ -389,7 +416,7 @@ func (c *Chain) preflight(d *Decision, r *Request) *Decision {
 func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	d.Upstream = append(d.Upstream, headers.Header{Name: HeaderRequestID, Value: r.ID})
 	if p := d.Principal; p.Kind != identity.KindAnonymous {
-		signed, err := c.deps.Signer.Sign(txntoken.Claims{
+		signed, err := c.identities.sign(txntoken.Claims{
 			ID: r.ID, Audience: plan.audience, Subject: p.Subject, Tenant: p.Tenant,
 			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes, Bound: p.Bound.String(),
 		})
@@ -402,20 +429,14 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 			headers.Header{Name: HeaderSubject, Value: p.Subject})
 	}
 	if plan.hashes { // callers without a tenant share one key
-		d.HashKey = base64.RawURLEncoding.EncodeToString(TenantKey(c.hashKey, d.Principal.Tenant))
+		d.HashKey = c.hashKeys.of(d.Principal.Tenant)
 	}
 	if c.credential != nil && plan.audience != OwnAudience {
 		d.Upstream = append(d.Upstream, *c.credential)
 	}
-	// Envoy removes after it has set, so a name that is set is not removed.
-	for _, name := range credentialHeaders {
-		d.Remove = appendUnset(d.Remove, name, d.Upstream)
-	}
+	d.Remove = plan.remove
 	for _, name := range d.Spoofed {
 		d.Remove = appendUnset(d.Remove, name, d.Upstream)
-	}
-	if c.policy.Envoy.TrustedHops == 0 {
-		d.Remove = append(d.Remove, forwarding[:]...)
 	}
 	d.Allowed, d.Stage, d.Reason = true, StageAllow, ReasonAllowed
 	return d

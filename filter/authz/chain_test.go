@@ -132,7 +132,7 @@ func newFixture(t testing.TB, yaml string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.chain, err = NewChain(p, Deps{Proofs: proofs, Tokens: tokens, Limiter: ratelimit.NewMemory(clock, 1000), Signer: signer})
+	f.chain, err = NewChain(p, Deps{Proofs: proofs, Tokens: tokens, Limiter: ratelimit.NewMemory(clock, 1000), Signer: signer, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

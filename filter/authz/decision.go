@@ -65,6 +65,10 @@ type Decision struct {
 
 	tenant string // whose place the request has
 	lease  string // of that place, or ""
+
+	upstreamRoom [6]headers.Header // for Upstream
+	responseRoom [4]headers.Header // for an allowed request's Response
+
 	wanted string // the route's scopes, for a challenge
 	sender string // how the route wants tokens to be bound, likewise
 	proven bool   // the credential came with the scheme DPoP, likewise

@@ -39,10 +39,13 @@ type parties struct {
 // make that of an agent as long as a path.
 const maxParty = 256
 
-// partiesOf says whom a request of p is counted for. agent is the one that the
-// path names, or "". A client without an address is counted with all of its
-// kind.
-func partiesOf(p *identity.Principal, agent, address string) *parties {
+// partiesOf says whom a request of p in a class is counted for. agent is the one
+// that the path names, or "". A client without an address is counted with all of
+// its kind.
+func partiesOf(in *class, p *identity.Principal, agent, address string) *parties {
+	if len(in.buckets) == 1 {
+		return &parties{tenant: p.Tenant}
+	}
 	if agent == "" {
 		agent = p.Agent
 	}
@@ -119,13 +122,20 @@ func (c *Chain) classesOf() map[string]class {
 	return out
 }
 
-// quota is what the limiter said of one request.
+// maxBuckets is how many buckets a class has at most.
+const maxBuckets = 4
+
+// quota is what the limiter said of one request. The slices begin in the arrays.
 type quota struct {
 	names     []string
 	buckets   []ratelimit.Bucket
 	decisions []ratelimit.Decision
 	place     string // the lease of the request's place, or ""
 	full      bool   // no place was free
+
+	namesRoom     [maxBuckets]string
+	bucketsRoom   [maxBuckets]ratelimit.Bucket
+	decisionsRoom [maxBuckets]ratelimit.Decision
 }
 
 func (q *quota) allowed() bool { return !q.full && ratelimit.Allowed(q.decisions) }
@@ -137,8 +147,8 @@ func (q *quota) headers(dst []headers.Header) []headers.Header {
 // count counts a request in all buckets of its class and takes its place among
 // those under way, if id is not "", or does neither.
 func (c *Chain) count(ctx context.Context, in *class, p *parties, cost int, id string) (*quota, error) {
-	n := len(in.buckets)
-	q := &quota{names: make([]string, 0, n), buckets: make([]ratelimit.Bucket, 0, n), decisions: make([]ratelimit.Decision, 0, n)}
+	q := &quota{}
+	q.names, q.buckets, q.decisions = q.namesRoom[:0], q.bucketsRoom[:0], q.decisionsRoom[:0]
 	for i := range in.buckets {
 		b := &in.buckets[i]
 		party := b.of(p)

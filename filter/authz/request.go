@@ -57,9 +57,12 @@ type Request struct {
 	reserved map[string]bool // of Reserved, once it is long
 
 	// The headers themselves, in whichever form they came.
+	wire   string // a core.v3.HeaderMap that was read
 	lines  []*corev3.HeaderValue
 	joined map[string]string
 	added  [][2]string
+
+	authorization [1]string // room for Authorization
 }
 
 // Names of the headers that the edge itself sets for the upstream.
@@ -135,6 +138,14 @@ func (r *Request) Add(name, value string) {
 
 // each visits all headers.
 func (r *Request) each(visit func(name, value string)) {
+	for list := r.wire; list != ""; {
+		name, value, rest, ok := nextHeader(list)
+		if !ok {
+			return // not reached: it was read before
+		}
+		visit(name, value)
+		list = rest
+	}
 	for _, h := range r.lines {
 		visit(h.GetKey(), headerValue(h))
 	}
@@ -158,6 +169,9 @@ func (r *Request) read(name, value string) {
 	case named(name, HeaderRequestID):
 		r.ID = value
 	case named(name, "authorization"):
+		if r.Authorization == nil {
+			r.Authorization = r.authorization[:0]
+		}
 		r.Authorization = append(r.Authorization, value)
 	case named(name, "x-session-token"):
 		r.Session = append(r.Session, value)
@@ -211,7 +225,8 @@ const AddressMetadata = "x-memgate-client-address"
 
 // fromCheck reads the facts from Envoy's message. With encode_raw_headers each
 // header line arrives by itself in header_map; otherwise Envoy joined repeated
-// lines by commas, which credential extraction refuses.
+// lines by commas, which credential extraction refuses. What it reads of the
+// former, [readCheck] reads too.
 func fromCheck(req *authv3.CheckRequest) *Request {
 	http := req.GetAttributes().GetRequest().GetHttp()
 	r := &Request{ID: http.GetId(), Method: http.GetMethod(), Path: http.GetPath()}

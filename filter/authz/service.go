@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -26,8 +25,6 @@ import (
 // replaced as a whole by [Service.Use]; a check runs on one chain from its
 // start to its end.
 type Service struct {
-	authv3.UnimplementedAuthorizationServer
-
 	log     *slog.Logger
 	metrics *Metrics
 	now     func() time.Time
@@ -64,14 +61,14 @@ func (s *Service) Content(digest string) ([]byte, bool) {
 	return nil, false
 }
 
-// Check decides one request. It returns an error only for a message that
+// check decides one request. It returns an error only for a message that
 // describes no HTTP request, which Envoy answers with status_on_error.
-func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (s *Service) check(ctx context.Context, asked *question) (*answer, error) {
 	start := s.now()
-	if req.GetAttributes().GetRequest().GetHttp() == nil {
+	if !asked.http {
 		return nil, status.Error(codes.InvalidArgument, "no HTTP request in the check")
 	}
-	r := fromCheck(req)
+	r := &asked.Request
 	if address := metadata.ValueFromIncomingContext(ctx, AddressMetadata); len(address) == 1 {
 		r.Address = address[0]
 	}
@@ -91,7 +88,7 @@ func (s *Service) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	if !d.Allowed && d.Reason != ReasonPreflight {
 		s.logDenial(ctx, r, d)
 	}
-	return d.toCheck(r.ID), nil
+	return newAnswer(d, r.ID), nil
 }
 
 // logDenial logs a refusal. A caller can cause any number of 4xx: their reasons

@@ -86,6 +86,7 @@ type UpstreamCredential struct {
 type Transaction struct {
 	Issuer string   `yaml:"issuer" doc:"iss of the Txn-Token" default:"memgate"`
 	TTL    Duration `yaml:"ttl" doc:"lifetime of a Txn-Token" default:"30s" min:"1s" max:"5m"`
+	Reuse  Duration `yaml:"reuse" doc:"for how long one Txn-Token serves all requests of a credential to an audience, whose txn is then that of the first; at most half of ttl; 0s signs one for each request" default:"5s" min:"0s" max:"1m"`
 	Key    Secret   `yaml:"key" doc:"Ed25519 signing key as a JWK; a file that does not exist is created with mode 0600" default:"file:txn-key.json"`
 }
 

@@ -49,7 +49,9 @@ func Headers(dst []headers.Header, names []string, buckets []Bucket, decisions [
 			wait, refused = max(wait, d.RetryAfter), true
 		}
 	}
-	dst = append(dst, headers.Header{Name: "ratelimit-policy", Value: string(p)}, headers.Header{Name: "ratelimit", Value: string(s)})
+	n := len(p)
+	both := string(append(p, s...)) // one text for both
+	dst = append(dst, headers.Header{Name: "ratelimit-policy", Value: both[:n]}, headers.Header{Name: "ratelimit", Value: both[n:]})
 	if refused {
 		dst = append(dst, headers.Header{Name: "retry-after", Value: strconv.FormatInt(max(seconds(wait), 1), 10)})
 	}

@@ -44,7 +44,7 @@ type build struct {
 // assemble makes the parts of p. It has no effect on the build in force.
 func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
 	b := &build{policy: p, signer: signer, stop: func() {}}
-	b.deps.Signer = signer
+	b.deps.Signer, b.deps.Now = signer, now
 	var err error
 	if old != nil {
 		b.deps.Sessions = old.deps.Sessions

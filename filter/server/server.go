@@ -120,11 +120,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	grpcServer := grpc.NewServer(
 		grpc.Creds(transport),
+		authz.Codec(),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
-	authv3.RegisterAuthorizationServer(grpcServer, s.service)
+	s.service.Register(grpcServer)
 	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit, s.service.Release))
 	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service))
 	healthv1.RegisterHealthServer(grpcServer, s.health)

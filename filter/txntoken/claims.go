@@ -26,7 +26,8 @@ const MaxLength = 8 << 10
 
 // Claims are what the edge says about one request.
 type Claims struct {
-	// ID is the transaction ("txn"): the request id. Required.
+	// ID is the transaction ("txn"): the id of the request that the token was signed for,
+	// which may serve others. Required.
 	ID string
 	// Issuer is the edge ("iss"). Sign sets it, Verify checks it.
 	Issuer string

@@ -201,6 +201,26 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 }
 
+// A Txn-Token may serve many requests: what is told and logged is the id that the
+// edge gave the one at hand, if it has the form of one.
+func TestRequestIDIsThatOfTheRequest(t *testing.T) {
+	w := newWorld(t)
+	for want, values := range map[string][]string{
+		"0b6e-1": {"0b6e-1"}, "req-1": {"a", "b"}, // the token's
+	} {
+		w.request = func(r *http.Request) { r.Header["X-Request-Id"] = values }
+		if got := w.do("t", "GET", "/api/v2/agents/none", "").get("request_id"); got != want {
+			t.Errorf("%q: %q, want %q", values, got, want)
+		}
+	}
+	for _, odd := range []string{"", "a b", "a\nb", "\x7f", "é", strings.Repeat("a", maxRequestID+1)} {
+		w.request = func(r *http.Request) { r.Header["X-Request-Id"] = []string{odd} }
+		if got := w.do("t", "GET", "/api/v2/agents/none", "").get("request_id"); got != "req-1" {
+			t.Errorf("%q was taken: %q", odd, got)
+		}
+	}
+}
+
 func TestHeadersOtherThanTheTokenSayNothing(t *testing.T) {
 	w := newWorld(t)
 	w.remember("a", "bot", "only for a")

@@ -29,7 +29,7 @@ type Identity struct {
 	Agent     string // the agent that a session is bound to, or ""
 	Session   string // the session's id, or ""
 	Principal string // the credential's id, safe to log
-	Request   string // the request's id at the edge, safe to log
+	Request   string // the id of the transaction, safe to log; for the log the request's own id takes its place
 }
 
 // ErrUnavailable is wrapped by what Config.Verify returns when it cannot tell at the moment whether a
@@ -196,6 +196,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		writeProblem(w, unauthenticated("A valid Txn-Token of the edge is required."))
 		return
 	}
+	id.Request = requestID(r, id.Request)
 	facts.id = id
 	answer, err := rt.handle(s, &call{Request: r, w: w, id: id})
 	if err != nil {
@@ -211,6 +212,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 	writeJSON(w, status, answer)
 }
+
+// requestID is the id that the edge gave a request. A Txn-Token may serve many
+// requests, so it does not name one. Nothing is decided by the id.
+func requestID(r *http.Request, transaction string) string {
+	values := r.Header.Values("X-Request-Id")
+	if len(values) != 1 || values[0] == "" || len(values[0]) > maxRequestID {
+		return transaction
+	}
+	for i := 0; i < len(values[0]); i++ {
+		if c := values[0][i]; c <= ' ' || c > '~' {
+			return transaction
+		}
+	}
+	return values[0]
+}
+
+// maxRequestID is the longest request id that is logged, in bytes.
+const maxRequestID = 128
 
 // problem turns the error of a handler into an answer.
 func (s *Server) problem(err error, id Identity) *problem {
