@@ -88,7 +88,11 @@ func (s *Server) createAgent(c *call) (any, error) {
 		return nil, agentMismatch()
 	}
 	a := memory.Agent{ID: id, Pattern: pattern, Description: description, Created: s.now()}
-	if err := s.Store.CreateAgent(c.Context(), c.id.Tenant, s.change(c), a); err != nil {
+	w, err := s.once(c, f, http.StatusCreated, infoOf(&a))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Store.CreateAgent(c.Context(), c.id.Tenant, w, a); err != nil {
 		if errors.Is(err, memory.ErrExists) {
 			return nil, newProblem(http.StatusConflict, "agent-exists", "Agent exists", "Agent '"+id+"' already exists.")
 		}

@@ -31,7 +31,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool
 		}
 		return nil, malformedJSON("The body could not be read.")
 	}
-	f := &form{loc: []any{"body"}, issues: new([]issue)}
+	f := &form{raw: data, loc: []any{"body"}, issues: new([]issue)}
 	if len(data) == 0 && optional {
 		return f, nil
 	}

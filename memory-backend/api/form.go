@@ -12,6 +12,7 @@ import (
 // for are ignored, as the services whose shapes are answered here do.
 type form struct {
 	members map[string]any
+	raw     []byte // the whole body as it was sent; only of the outermost object
 	loc     []any
 	issues  *[]issue
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -195,15 +196,18 @@ func (s *Server) mem0Add(c *call) (any, error) {
 	if base.User == "" && base.Agent == "" && base.App == "" && base.Run == "" {
 		return nil, badRequest("At least one of user_id, agent_id, app_id and run_id is required.")
 	}
-	if err := s.Store.Add(c.Context(), c.id.Tenant, w, memories); err != nil {
-		return nil, err
-	}
 	results := make([]mem0Memory, len(memories))
 	for i, m := range memories {
 		results[i] = mem0Shape(m)
 		results[i].Event, results[i].Data = string(memory.EventAdd), &mem0Data{m.Content}
 	}
-	return map[string]any{"results": results}, nil
+	answer := map[string]any{"results": results}
+	at := w.At
+	if w, err = s.once(c, f, http.StatusOK, answer); err != nil {
+		return nil, err
+	}
+	w.At = at
+	return answer, s.Store.Add(c.Context(), c.id.Tenant, w, memories)
 }
 
 // mem0Message makes a memory of a message, and none of one that instructs the model.
@@ -372,6 +376,7 @@ func (s *Server) mem0Get(c *call) (any, error) {
 	if err != nil {
 		return nil, mem0NotFound(err)
 	}
+	c.etag(m)
 	return mem0Shape(m), nil
 }
 
@@ -417,7 +422,10 @@ func (s *Server) mem0Update(c *call) (any, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	w := s.change(c)
+	w, err := s.conditional(c)
+	if err != nil {
+		return nil, err
+	}
 	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, c.PathValue("memory_id"), c.scope(), func(m *memory.Memory) error {
 		edit(m)
 		m.Updated = w.At
@@ -426,6 +434,7 @@ func (s *Server) mem0Update(c *call) (any, error) {
 	if err != nil {
 		return nil, mem0NotFound(err)
 	}
+	c.etag(m)
 	return struct {
 		mem0Memory
 		Text string `json:"text"`
@@ -433,8 +442,11 @@ func (s *Server) mem0Update(c *call) (any, error) {
 }
 
 func (s *Server) mem0Delete(c *call) (any, error) {
-	err := s.Store.DeleteIDs(c.Context(), c.id.Tenant, s.change(c), []string{c.PathValue("memory_id")}, c.scope())
+	w, err := s.conditional(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.Store.DeleteIDs(c.Context(), c.id.Tenant, w, []string{c.PathValue("memory_id")}, c.scope()); err != nil {
 		return nil, mem0NotFound(err)
 	}
 	return map[string]string{"message": "Memory deleted successfully!"}, nil

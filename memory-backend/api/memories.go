@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -119,18 +120,19 @@ func (s *Server) remember(c *call) (any, error) {
 	if err := errors.Join(f.err(), err); err != nil {
 		return nil, err
 	}
-	if err := s.store(c, agent, []*memory.Memory{m}); err != nil {
-		return nil, err
-	}
-	return map[string]any{
+	answer := map[string]any{
 		"memory_id": m.ID, "agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent),
 		"status": "success", "provenance": m.Provenance, "confidence": m.Confidence, "type": m.Type,
-	}, nil
+	}
+	return answer, s.store(c, f, agent, []*memory.Memory{m}, answer)
 }
 
-// store stores new memories of an agent.
-func (s *Server) store(c *call, agent string, memories []*memory.Memory) error {
-	w := s.change(c)
+// store stores new memories of an agent. The answer is what the caller gets.
+func (s *Server) store(c *call, f *form, agent string, memories []*memory.Memory, answer any) error {
+	w, err := s.once(c, f, http.StatusOK, answer)
+	if err != nil {
+		return err
+	}
 	for _, m := range memories {
 		m.Agent, m.Actor, m.Writer = agent, agent, w.By
 		m.Created, m.Updated = w.At, w.At
@@ -158,9 +160,6 @@ func (s *Server) batchRemember(c *call) (any, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	if err := s.store(c, agent, memories); err != nil {
-		return nil, err
-	}
 	type result struct {
 		ID     string  `json:"id"`
 		Status string  `json:"status"`
@@ -173,14 +172,15 @@ func (s *Server) batchRemember(c *call) (any, error) {
 	for i, m := range memories {
 		results[i] = result{ID: m.ID, Status: "success", Action: "store", Reason: "Stored successfully", Type: m.Type}
 	}
-	return map[string]any{
+	answer := map[string]any{
 		"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "total_submitted": len(memories),
 		"successful": len(memories), "failed": 0, "results": results,
-	}, nil
+	}
+	return answer, s.store(c, f, agent, memories, answer)
 }
 
 // recallFilter reads the filters that all recalls share, and the limit.
-func (s *Server) recallFilter(f *form, agent string) (filter memory.And, limit int, err error) {
+func (s *Server) recallFilter(f *form, agent string, standard, most int) (filter memory.And, limit int, err error) {
 	filter = memory.And{memory.Eq(memory.FieldAgent, agent)}
 	if kinds, ok := f.texts("type", maxFilters, rule{check: func(v string) (string, string) {
 		if memory.ValidType(v) {
@@ -208,13 +208,13 @@ func (s *Server) recallFilter(f *form, agent string) (filter memory.And, limit i
 	}
 	limit, ok := f.integer("limit", 1)
 	if !ok {
-		limit = memory.DefaultLimit
+		limit = standard
 	}
 	if err := f.err(); err != nil {
 		return nil, 0, err
 	}
-	if limit > memory.MaxLimit {
-		return nil, 0, badRequest("limit exceeds the maximum of 100.")
+	if limit > most {
+		return nil, 0, badRequest("limit exceeds the maximum of " + strconv.Itoa(most) + ".")
 	}
 	return filter, limit, nil
 }
@@ -240,7 +240,7 @@ func (s *Server) recall(c *call) (any, error) {
 	}
 	query, _ := f.text("query", rule{required: true, min: 1, check: notBlank("query")})
 	least, _ := f.number("min_similarity", false, 0, 1)
-	filter, limit, err := s.recallFilter(f, agent)
+	filter, limit, err := s.recallFilter(f, agent, memory.DefaultLimit, memory.MaxLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -263,40 +263,6 @@ func (s *Server) recall(c *call) (any, error) {
 		}
 	}
 	return map[string]any{"agent_id": agent, "session_id": c.id.Session, "query": query, "memories": items, "count": len(items)}, nil
-}
-
-func (s *Server) recallRecent(c *call) (any, error) {
-	agent, err := c.agent()
-	if err != nil {
-		return nil, err
-	}
-	f, err := readBody(c.w, c.Request, s.MaxBody, false)
-	if err != nil {
-		return nil, err
-	}
-	filter, limit, err := s.recallFilter(f, agent)
-	if err != nil {
-		return nil, err
-	}
-	items, total := []memoryItem{}, 0
-	known, err := s.registered(c, agent)
-	if err != nil {
-		return nil, err
-	}
-	if known {
-		var found []*memory.Memory
-		found, total, err = s.Store.List(c.Context(), c.id.Tenant, memory.ListQuery{Filter: filter, Limit: limit, Total: true})
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range found {
-			items = append(items, s.item(m, nil))
-		}
-	}
-	return map[string]any{
-		"agent_id": agent, "session_id": c.id.Session, "memories": items, "count": len(items), "total_available": total,
-		"temporal_mode": "recent", "as_of_date": nil, "since_date": nil,
-	}, nil
 }
 
 // one returns the agent and memory that the path names.
@@ -327,6 +293,7 @@ func (s *Server) getMemory(c *call) (any, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	c.etag(m)
 	return s.item(m, nil), nil
 }
 
@@ -381,8 +348,11 @@ func (s *Server) editMemory(c *call) (any, error) {
 	if hasContent && strings.TrimFunc(content, unicode.IsSpace) == "" {
 		return nil, badRequest("Memory content must be a non-empty string.")
 	}
-	w := s.change(c)
-	_, err = s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+	w, err := s.conditional(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
 		for _, apply := range edits {
 			apply(m)
 		}
@@ -394,6 +364,7 @@ func (s *Server) editMemory(c *call) (any, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	c.etag(m)
 	return map[string]any{
 		"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "memory_id": id,
 		"status": "success", "action": "updated", "updated_fields": fields,
@@ -405,7 +376,11 @@ func (s *Server) deleteMemory(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.Store.DeleteIDs(c.Context(), c.id.Tenant, s.change(c), []string{id}, memory.Eq(memory.FieldAgent, agent))
+	w, err := s.conditional(c)
+	if err != nil {
+		return nil, err
+	}
+	err = s.Store.DeleteIDs(c.Context(), c.id.Tenant, w, []string{id}, memory.Eq(memory.FieldAgent, agent))
 	if errors.Is(err, memory.ErrNotFound) {
 		return nil, memoryNotFound(agent)
 	} else if err != nil {

@@ -90,6 +90,9 @@ var routes = []route{
 	{method: "POST", path: "/api/v2/agents/{agent_id}/batch-remember", handle: (*Server).batchRemember},
 	{method: "POST", path: "/api/v2/agents/{agent_id}/recall", handle: (*Server).recall},
 	{method: "POST", path: "/api/v2/agents/{agent_id}/recall/recent", handle: (*Server).recallRecent},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/recall/all", handle: (*Server).recallAll},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/recall/as-of", handle: (*Server).recallAsOf},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/recall/changed-since", handle: (*Server).recallChangedSince},
 	{method: "GET", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).getMemory},
 	{method: "PATCH", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).editMemory},
 	{method: "DELETE", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).deleteMemory},
@@ -199,6 +202,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	id.Request = requestID(r, id.Request)
 	facts.id = id
 	answer, err := rt.handle(s, &call{Request: r, w: w, id: id})
+	var replayed *memory.ReplayedError
+	if errors.As(err, &replayed) {
+		if err = s.answerAgain(w, replayed.Answer); err == nil {
+			return
+		}
+	}
 	if err != nil {
 		p := s.problem(err, id)
 		p.ID = id.Request
@@ -239,6 +248,12 @@ func (s *Server) problem(err error, id Identity) *problem {
 		return p
 	case errors.Is(err, memory.ErrNotFound):
 		return notFound("There is no such memory or agent.")
+	case errors.Is(err, memory.ErrVersion):
+		return newProblem(http.StatusPreconditionFailed, "changed-meanwhile", "Changed meanwhile",
+			"The memory is not at the version that If-Match names; read it again.")
+	case errors.Is(err, memory.ErrReused):
+		return newProblem(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
+			"The Idempotency-Key was used for another request; use a new one.")
 	case errors.Is(err, memory.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		p = newProblem(http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable", "The store is busy; try again.")
 	case errors.Is(err, memory.ErrKeys):
