@@ -98,6 +98,12 @@ func earliest(a, b time.Time) time.Time {
 // Len returns the number of keys in force, those that expired or were revoked included.
 func (s *Store) Len() int { return len(*s.keys.Load()) }
 
+// Revoked says whether the key called id was revoked. One that is not known was not.
+func (s *Store) Revoked(id string) bool {
+	k, ok := (*s.keys.Load())[id]
+	return ok && !k.revoked.IsZero() && !s.now().Before(k.revoked)
+}
+
 // Verify verifies one key. Each error is an *identity.Error of ClassUnauthenticated. A key
 // of a known id but a wrong secret gets the same reason as an unknown one, after the same
 // work; that a key expired or was revoked is only found for the right secret.

@@ -37,12 +37,19 @@ type Deps struct {
 	Tokens   *token.Verifier
 	Keys     *apikey.Store
 	Sessions *session.Store
+	Revoked  Revoked // nil when nothing is revoked before its time
 	Limiter  ratelimit.Limiter
 	Signer   *txntoken.Signer
 	Mesh     *mesh.Verifier       // of peers; nil when the policy names none
 	Now      func() time.Time     // of the window in which a Txn-Token is used again
 	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
 	Name     string               // that no other chain of any process has, for places
+}
+
+// Revoked says whether a principal that was verified was revoked before its
+// time, with the reason as an *identity.Error; revocation.List is one.
+type Revoked interface {
+	Check(p *identity.Principal) error
 }
 
 // Chain is one policy, compiled: what it needs for a decision is computed when
@@ -351,6 +358,9 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 	case creds.Session == "":
 		base, err = c.peer(r)
 	}
+	if err == nil && base != nil {
+		err = c.notRevoked(base)
+	}
 	if err == nil {
 		err = c.prove(ctx, r, creds, base, plan)
 	}
@@ -360,7 +370,10 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 	if c.deps.Sessions == nil {
 		return nil, notAccepted("session tokens")
 	}
-	held, err := c.deps.Sessions.Verify(creds.Session)
+	held, err := c.deps.Sessions.Verify(ctx, creds.Session)
+	if err == nil {
+		err = c.notRevoked(held)
+	}
 	if err == nil {
 		err = sameBinding(held, base)
 	}
@@ -368,6 +381,18 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 		return held, err
 	}
 	return access.Narrow(held, base)
+}
+
+// notRevoked says whether p was revoked, or what p was issued to. The verifiers
+// remember what they have verified, so it is asked for each request.
+func (c *Chain) notRevoked(p *identity.Principal) error {
+	if p.Origin.Kind == identity.KindAPIKey && c.deps.Keys != nil && c.deps.Keys.Revoked(p.Origin.ID) {
+		return identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
+	}
+	if c.deps.Revoked == nil {
+		return nil
+	}
+	return c.deps.Revoked.Check(p)
 }
 
 func notAccepted(what string) error {
@@ -416,10 +441,14 @@ func (c *Chain) preflight(d *Decision, r *Request) *Decision {
 func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	d.Upstream = append(d.Upstream, headers.Header{Name: HeaderRequestID, Value: r.ID})
 	if p := d.Principal; p.Kind != identity.KindAnonymous {
-		signed, err := c.identities.sign(txntoken.Claims{
+		claims := txntoken.Claims{
 			ID: r.ID, Audience: plan.audience, Subject: p.Subject, Tenant: p.Tenant,
 			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes, Bound: p.Bound.String(),
-		})
+		}
+		if plan.audience == OwnAudience { // the sessions API makes of it what a session is revoked with
+			claims.PrincipalIssuer, claims.PrincipalIssued = p.Issuer, p.Issued
+		}
+		signed, err := c.identities.sign(claims)
 		if err != nil {
 			return c.deny(d, r, StageAllow, ReasonSigning, problem.Unavailable, err)
 		}

@@ -131,7 +131,7 @@ func TestModesOfTheSessionsAgent(t *testing.T) {
 		f := newFixture(t, inMode(mode, ""))
 		f.chain.deps.Sessions = session.NewStore(10, func() time.Time { return f.now }, rand.Reader)
 		p := &identity.Principal{Kind: identity.KindJWT, Tenant: "acme", Subject: "svc", ID: "id-1", Scopes: []string{"memory:write"}, Expires: f.now.Add(time.Hour)}
-		held, _, err := f.chain.deps.Sessions.Activate(p, "a", time.Hour)
+		held, _, err := f.chain.deps.Sessions.Activate(context.Background(), p, "a", time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,7 +95,8 @@ func hashOf(seed maphash.Seed, c *txntoken.Claims) uint64 {
 // same says whether a token for a says what one for b would, but for the id.
 func same(a, b *txntoken.Claims) bool {
 	return a.Audience == b.Audience && a.Subject == b.Subject && a.Tenant == b.Tenant && a.Agent == b.Agent &&
-		a.Kind == b.Kind && a.Principal == b.Principal && a.Bound == b.Bound && slices.Equal(a.Scopes, b.Scopes)
+		a.Kind == b.Kind && a.Principal == b.Principal && a.Bound == b.Bound && slices.Equal(a.Scopes, b.Scopes) &&
+		a.PrincipalIssuer == b.PrincipalIssuer && a.PrincipalIssued.Equal(b.PrincipalIssued)
 }
 
 // tenantKeys derives the keys of tenants' hashes, and remembers some.

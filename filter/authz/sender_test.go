@@ -251,7 +251,7 @@ func TestSessionOfBoundToken(t *testing.T) {
 	if p.Bound = identity.ParseBinding(claims.Bound); p.Bound != (identity.Binding{Key: a.thumbprint}) {
 		t.Fatalf("the Txn-Token says that it is bound to %q", claims.Bound)
 	}
-	text, _, err := f.chain.deps.Sessions.Activate(&p, "helper", time.Hour)
+	text, _, err := f.chain.deps.Sessions.Activate(context.Background(), &p, "helper", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestSessionOfBoundToken(t *testing.T) {
 	}
 	unbound := p
 	unbound.Bound = identity.Binding{}
-	text, _, err = f.chain.deps.Sessions.Activate(&unbound, "helper", time.Hour)
+	text, _, err = f.chain.deps.Sessions.Activate(context.Background(), &unbound, "helper", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,11 +45,24 @@ type Principal struct {
 	ID string
 	// Agent is the agent that a session is bound to; empty for other kinds.
 	Agent string
+	// Origin is the credential that a session was issued to; the zero value for other
+	// kinds. It has the session's Issuer and Issued.
+	Origin Origin
+	// Issued is when a JWT was issued ("iat"), for a session that of the JWT that it was
+	// issued to; zero when that is not known.
+	Issued time.Time
 	// Bound is what the token is bound to; the zero value for other kinds and for a token
 	// that whoever holds it may use.
 	Bound Binding
 	// Expires is when the credential stops to be valid; zero means never.
 	Expires time.Time
+}
+
+// Origin names the credential that a session was issued to.
+type Origin struct {
+	// Kind is its sort, and ID its Principal.ID.
+	Kind Kind
+	ID   string
 }
 
 // Binding names what the sender of a token must prove to hold (RFC 7800, "cnf"). The caller

@@ -122,6 +122,8 @@ const (
 	ReasonSessionMalformed Reason = "session_malformed"
 	ReasonSessionUnknown   Reason = "session_unknown"
 	ReasonSessionExpired   Reason = "session_expired"
+	// ReasonSessionRevoked: the session was ended before its time.
+	ReasonSessionRevoked Reason = "session_revoked"
 	// ReasonSessionMismatch: a session token beside a credential of another subject or
 	// tenant (401).
 	ReasonSessionMismatch Reason = "session_mismatch"
@@ -143,6 +145,18 @@ const (
 	// ReasonPeerMismatch: beside a credential there is a peer of another tenant, or none
 	// that the policy names.
 	ReasonPeerMismatch Reason = "peer_mismatch"
+)
+
+// Reasons of package revocation. A session is refused with them for the credential that it
+// was issued to.
+const (
+	ReasonTokenRevoked Reason = "token_revoked"
+	// ReasonSubjectRevoked: all tokens of the subject that were issued until some time
+	// were revoked, and this is one of them or does not say when it was issued.
+	ReasonSubjectRevoked Reason = "subject_revoked"
+	// ReasonStateUnavailable: what was revoked, or whether a session exists, cannot be
+	// said now (503).
+	ReasonStateUnavailable Reason = "state_unavailable"
 )
 
 // Reasons of packages tenant and access.
@@ -179,9 +193,10 @@ var allReasons = [...]Reason{
 	ReasonProofBinding, ReasonProofReplay, ReasonProofUnavailable, ReasonCertificateMissing, ReasonCertificateMismatch,
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyEnvironment, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked,
-	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionMismatch,
+	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionRevoked, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,
 	ReasonPeerMalformed, ReasonPeerAmbiguous, ReasonPeerUnknown, ReasonPeerExpired, ReasonPeerMismatch,
+	ReasonTokenRevoked, ReasonSubjectRevoked, ReasonStateUnavailable,
 	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope, ReasonCondition, ReasonConditionFailed,
 	ReasonInternal,
 }

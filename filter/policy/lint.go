@@ -25,6 +25,7 @@ func (p *Policy) Lint() []Finding {
 	l.senders()
 	l.mesh()
 	l.identity()
+	l.state()
 	l.limits()
 	l.modes()
 	l.compare("compare", &p.Compare)

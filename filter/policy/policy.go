@@ -30,6 +30,7 @@ type Policy struct {
 	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
 	Compare     Compare     `yaml:"compare" doc:"where requests name a tenant or an agent, which must then be the caller's; in a path {tenant}, {tenant_id} and {agent_id} do so always"`
 	Access      Access      `yaml:"access" doc:"what principals may do"`
+	State       State       `yaml:"state" doc:"where sessions and what was revoked are kept; in memory unless a place is named"`
 	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant, and beside it"`
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
@@ -167,6 +168,7 @@ type DPoP struct {
 type Sessions struct {
 	TTL Duration `yaml:"ttl" doc:"lifetime of a session" default:"6h" min:"1m" max:"168h"`
 	Max int      `yaml:"max" doc:"sessions that are held at once" default:"100000" min:"1"`
+	Key Secret   `yaml:"key" doc:"key of the session tokens, at least 32 bytes, not to be kept with the state; beside state.file, made at the first start, when empty; the same for all instances that share state.redis"`
 }
 
 // Resource is the protected resource that the edge tells OAuth clients of, MCP

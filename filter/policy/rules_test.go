@@ -285,6 +285,18 @@ var rows = []struct {
 	{name: "sessions alone", change: map[string]string{"identity": "{ sessions: {} }"}, finding: "error identity identity.sessions"},
 	{name: "long sessions", change: map[string]string{"identity": "{ api_keys: { file: file:k }, sessions: { ttl: 48h } }"}, finding: "warning session-ttl identity.sessions.ttl"},
 
+	{name: "state in two places", change: map[string]string{"state": "{ file: s.db, redis: env:R }"}, finding: "error state state.redis"},
+	{name: "state file as a reference", change: map[string]string{"state": "{ file: file:s.db }"}, finding: "error state state.file"},
+	{name: "state of a cluster in a file", change: map[string]string{"state": "{ file: s.db, cluster: true }"}, finding: "error state state.cluster"},
+	{name: "state with a prefix", change: map[string]string{"state": "{ redis: env:R, prefix: 'a{b' }"}, finding: "error state state.prefix"},
+	{name: "state as a literal", change: map[string]string{"state": "{ redis: 'redis://h:1' }"}, finding: "error secret state.redis"},
+	{name: "stale state", change: map[string]string{"state": "{ file: s.db, max_stale: 1s }"}, finding: "error range state.max_stale"},
+	{name: "state in a file", change: map[string]string{"state": "{ file: s.db }", "identity": "{ api_keys: { file: file:k }, sessions: {} }", "environment": "production"}},
+	{name: "shared sessions without a key", change: map[string]string{"state": "{ redis: env:R }", "identity": "{ api_keys: { file: file:k }, sessions: {} }"}, finding: "error session-key identity.sessions"},
+	{name: "shared sessions", change: map[string]string{"state": "{ redis: env:R }", "identity": "{ api_keys: { file: file:k }, sessions: { key: env:K } }"}},
+	{name: "sessions in memory", change: map[string]string{"identity": "{ api_keys: { file: file:k }, sessions: {} }", "environment": "production"}, finding: "warning sessions-in-memory identity.sessions"},
+	{name: "sessions in memory, for development", change: map[string]string{"identity": "{ api_keys: { file: file:k }, sessions: {} }"}},
+
 	{name: "zero rate", change: map[string]string{"limits": "{ classes: { write: 0/m } }"}, finding: "error limit-zero limits.classes.write"},
 	{name: "zero rate of a route", change: routes("{ match: { path: /a }, require: { scopes: [s] }, limit: 0/s }"), finding: "error limit-zero routes[0].limit"},
 	{name: "zero body", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { max_body: 0 } }"), finding: "error limit-zero routes[0].content.max_body"},

@@ -135,14 +135,15 @@ func TestStampSeesEachChange(t *testing.T) {
 // An issuer that is only told of must not be asked before a token is there.
 func TestChainNeedsNoRunningParts(t *testing.T) {
 	p := parse(t, t.TempDir(), "identity: { issuers: [{ issuer: \"https://unreachable.example\", tenant: t, audiences: [a] }] }")
-	chain, err := Chain(p, time.Now, rand.Reader)
+	chain, done, err := Chain(t.Context(), p, time.Now, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if chain == nil {
 		t.Fatal("no chain")
 	}
-	if _, err := Chain(p, time.Now, bytes.NewReader(nil)); err == nil {
+	done()
+	if _, _, err := Chain(t.Context(), p, time.Now, bytes.NewReader(nil)); err == nil {
 		t.Fatal("a signing key without randomness")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -33,22 +34,22 @@ type build struct {
 	api    http.Handler        // sessions API
 	audit  *audit.Writer       // nil for an explanation
 	limits *limits             // nil for an explanation
+	kept   *kept               // nil when no state is kept
 	replay *token.MemoryReplay // nil without issuers
 
 	keysPath  string // of the file of API keys
 	keysStamp stamp  // of that file when it was read; used by followKeys alone
 
+	sessionKey string // of the sessions in kept
+
 	stop context.CancelFunc // ends the refreshing of deps.Tokens
 }
 
 // assemble makes the parts of p. It has no effect on the build in force.
-func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
-	b := &build{policy: p, signer: signer, stop: func() {}}
+func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
+	b := &build{policy: p, signer: signer, kept: k, stop: func() {}}
 	b.deps.Signer, b.deps.Now = signer, now
 	var err error
-	if old != nil {
-		b.deps.Sessions = old.deps.Sessions
-	}
 	b.deps.Limiter = limiter
 	if b.deps.Name, err = nameOf(random); err != nil {
 		return nil, err
@@ -74,10 +75,11 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, signer *t
 			return nil, fmt.Errorf("identity.mesh: %w", err)
 		}
 	}
-	if p.Identity.Sessions == nil {
-		b.deps.Sessions = nil
-	} else if b.deps.Sessions == nil {
-		b.deps.Sessions = session.NewStore(p.Identity.Sessions.Max, now, random)
+	if err := b.sessions(old, now, random); err != nil {
+		return nil, err
+	}
+	if k != nil {
+		b.deps.Revoked = k.list
 	}
 	if b.chain, err = authz.NewChain(p, b.deps); err != nil {
 		return nil, err
@@ -114,23 +116,35 @@ func signerOf(p *policy.Policy, now func() time.Time, random io.Reader) (*txntok
 	return txntoken.NewSigner(key, p.Transaction.Issuer, time.Duration(p.Transaction.TTL), now)
 }
 
-// Chain compiles p for single decisions outside the service. There are no
-// sessions and no counted requests, the keys of issuers are fetched when the
-// first token wants them, and Txn-Tokens are signed with a key of no value.
-func Chain(p *policy.Policy, now func() time.Time, random io.Reader) (*authz.Chain, error) {
+// Chain compiles p for single decisions outside the service. Sessions are those
+// of the state, if there is one. There are no counted requests, the keys of
+// issuers are fetched when the first token wants them, and Txn-Tokens are signed
+// with a key of no value. What it returns beside ends it.
+func Chain(ctx context.Context, p *policy.Policy, now func() time.Time, random io.Reader) (*authz.Chain, func(), error) {
 	_, key, err := ed25519.GenerateKey(random)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	signer, err := txntoken.NewSigner(key, p.Transaction.Issuer, time.Duration(p.Transaction.TTL), now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), signer, now, random)
+	var k *kept
+	// A state file that is not there is not made to explain something.
+	if _, missing := os.Stat(p.Path(p.State.File)); p.State.File == "" || missing == nil {
+		if k, err = keep(p, now, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if k != nil {
+		k.known(ctx)
+	}
+	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), k, signer, now, random)
 	if err != nil {
-		return nil, err
+		k.dropUnless(nil)
+		return nil, nil, err
 	}
-	return b.chain, nil
+	return b.chain, func() { k.dropUnless(nil) }, nil
 }
 
 // sessionsAPI serves the sessions that the policy allows, and is nil when it

@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/memgate/memgate/filter/apikey"
-	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -17,7 +15,7 @@ import (
 const keysWithin = 5 * time.Second
 
 // keyFilePoll is how often the file of API keys is looked at for changes.
-const keyFilePoll = time.Second
+const keyFilePoll = 500 * time.Millisecond
 
 // apply puts p in force: all of it, or none when a part of it cannot be had.
 func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
@@ -30,14 +28,21 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	if err != nil {
 		return err
 	}
-	b, err := assemble(p, old, limits.limiter, signer, s.options.Now, s.options.Random)
+	state, err := s.keepState(ctx, p, old)
 	if err != nil {
 		limits.dropUnless(old)
+		return err
+	}
+	b, err := assemble(p, old, limits.limiter, state, signer, s.options.Now, s.options.Random)
+	if err != nil {
+		limits.dropUnless(old)
+		state.dropUnless(old)
 		return err
 	}
 	b.limits = limits
 	if b.audit, err = s.auditLog(p, old); err != nil {
 		limits.dropUnless(old)
+		state.dropUnless(old)
 		return fmt.Errorf("audit: %w", err)
 	}
 	if v := b.deps.Tokens; v != nil && (old == nil || v != old.deps.Tokens) {
@@ -52,10 +57,12 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	} else if old != nil {
 		b.stop = old.stop
 	}
+	b.follow()
 	s.current.Store(b)
 	s.service.Use(b.chain)
 	if old != nil {
 		old.limits.dropUnless(b)
+		old.kept.dropUnless(b)
 		if old.deps.Tokens != b.deps.Tokens {
 			old.stop()
 		}
@@ -154,25 +161,6 @@ func (s *Server) followKeys(ctx context.Context) {
 			s.log.Error("the API keys cannot be read, the old ones stay in force", "error", err)
 			continue
 		}
-		ended := b.endSessions(s.options.Now())
-		s.log.Info("API keys read again", "keys", b.deps.Keys.Len(), "sessions_ended", ended)
+		s.log.Info("API keys read again", "keys", b.deps.Keys.Len())
 	}
-}
-
-// endSessions ends the sessions that were issued to API keys which are revoked,
-// and returns how many that were. Else a revoked key would live on in them.
-func (b *build) endSessions(now time.Time) (ended int) {
-	if b.deps.Sessions == nil {
-		return 0
-	}
-	records, err := apikey.List(b.keysPath)
-	if err != nil {
-		return 0 // the file has just changed once more and is read again
-	}
-	for _, r := range records {
-		if !r.Revoked.IsZero() && !now.Before(r.Revoked) {
-			ended += len(b.deps.Sessions.RevokeCredential(identity.KindAPIKey, r.ID))
-		}
-	}
-	return ended
 }

@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	s.service.Guard(s.auditFault)
 	s.auditMetrics(registry)
 	logging.Disable() // of go-redis, which tells nothing that Changed does not
-	registry.MustRegister(limiterCollector{s})
+	registry.MustRegister(limiterCollector{s}, stateCollector{s})
 
 	p, warnings, err := policy.Load(o.Config)
 	if err != nil {
@@ -198,6 +198,9 @@ func (s *Server) ready() string {
 	if v := s.current.Load().deps.Tokens; v != nil && !v.Ready() {
 		return "the keys of an issuer were not loaded yet"
 	}
+	if k := s.current.Load().kept; k != nil && !k.list.Stats().Known {
+		return "what was revoked was not read yet"
+	}
 	return ""
 }
 
@@ -209,6 +212,7 @@ func (s *Server) close() {
 	}
 	b.stop()
 	b.limits.dropUnless(nil)
+	b.kept.dropUnless(nil)
 	if err := b.audit.Close(); err != nil {
 		s.log.Error("audit log not closed", "error", err)
 	}

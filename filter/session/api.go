@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -129,8 +130,9 @@ func (a *api) activate(w http.ResponseWriter, r *http.Request, c *txntoken.Claim
 	p := &identity.Principal{
 		Kind: identity.Kind(c.Kind), Subject: c.Subject, Tenant: c.Tenant, Scopes: c.Scopes,
 		ID: c.Principal, Agent: c.Agent, Bound: identity.ParseBinding(c.Bound),
+		Issuer: c.PrincipalIssuer, Issued: c.PrincipalIssued,
 	}
-	token, s, err := a.store.Activate(p, r.PathValue("agent_id"), a.ttl)
+	token, s, err := a.store.Activate(r.Context(), p, r.PathValue("agent_id"), a.ttl)
 	if err != nil {
 		refuse(w, problemOf(err), c.ID)
 		return
@@ -143,15 +145,10 @@ func (a *api) activate(w http.ResponseWriter, r *http.Request, c *txntoken.Claim
 
 func (a *api) deactivate(w http.ResponseWriter, r *http.Request, c *txntoken.Claims) {
 	agent := r.PathValue("agent_id")
-	var ended []Session
-	if c.Kind == string(identity.KindSession) {
-		if s, ok := a.own(c); ok && s.Agent == agent {
-			if s, ok = a.store.Revoke(s.ID); ok {
-				ended = []Session{s}
-			}
-		}
-	} else {
-		ended = a.store.RevokeAgent(c.Tenant, c.Subject, agent)
+	ended, err := a.end(r.Context(), c, agent)
+	if err != nil {
+		refuse(w, problemOf(err), c.ID)
+		return
 	}
 	if len(ended) == 0 {
 		refuse(w, problem.NotFound, c.ID)
@@ -170,14 +167,33 @@ func (a *api) deactivate(w http.ResponseWriter, r *http.Request, c *txntoken.Cla
 	})
 }
 
-func (a *api) status(w http.ResponseWriter, _ *http.Request, c *txntoken.Claims) {
+// end ends the session that the caller presents, or all that it has for agent.
+func (a *api) end(ctx context.Context, c *txntoken.Claims, agent string) ([]Session, error) {
+	if c.Kind != string(identity.KindSession) {
+		return a.store.RevokeAgent(ctx, c.Tenant, c.Subject, agent)
+	}
+	s, ok, err := a.own(ctx, c)
+	if err != nil || !ok || s.Agent != agent {
+		return nil, err
+	}
+	if ok, err = a.store.Revoke(ctx, s.ID); err != nil || !ok {
+		return nil, err
+	}
+	return []Session{s}, nil
+}
+
+func (a *api) status(w http.ResponseWriter, r *http.Request, c *txntoken.Claims) {
 	out := info{Status: statusInactive, Tenant: c.Tenant, Subject: c.Subject, Kind: c.Kind, Scopes: c.Scopes}
 	if out.Scopes == nil {
 		out.Scopes = []string{}
 	}
-	s, ok := a.own(c)
+	s, ok, err := a.own(r.Context(), c)
 	if c.Kind != string(identity.KindSession) {
-		s, ok = a.store.Latest(c.Tenant, c.Subject)
+		s, ok, err = a.store.Latest(r.Context(), c.Tenant, c.Subject)
+	}
+	if err != nil {
+		refuse(w, problemOf(err), c.ID)
+		return
 	}
 	if ok {
 		ns := namespace(s.Agent)
@@ -189,12 +205,15 @@ func (a *api) status(w http.ResponseWriter, _ *http.Request, c *txntoken.Claims)
 }
 
 // own returns the session that the caller presents.
-func (a *api) own(c *txntoken.Claims) (Session, bool) {
-	s, ok := a.store.Get(c.Principal)
-	if !ok || c.Kind != string(identity.KindSession) || s.Tenant != c.Tenant || s.Subject != c.Subject {
-		return Session{}, false
+func (a *api) own(ctx context.Context, c *txntoken.Claims) (Session, bool, error) {
+	if c.Kind != string(identity.KindSession) {
+		return Session{}, false, nil
 	}
-	return s, true
+	s, ok, err := a.store.Get(ctx, c.Principal)
+	if err != nil || !ok || s.Tenant != c.Tenant || s.Subject != c.Subject {
+		return Session{}, false, err
+	}
+	return s, true, nil
 }
 
 func problemOf(err error) problem.Problem {

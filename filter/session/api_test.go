@@ -53,6 +53,7 @@ func (e *edge) do(p *identity.Principal, method, path string) (*httptest.Respons
 		token, err := e.signer.Sign(txntoken.Claims{
 			ID: "req-1", Audience: "memgate", Subject: p.Subject, Tenant: p.Tenant, Agent: p.Agent,
 			Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes,
+			PrincipalIssuer: p.Issuer, PrincipalIssued: p.Issued,
 		})
 		if err != nil {
 			e.t.Fatal(err)
@@ -74,7 +75,7 @@ func (e *edge) do(p *identity.Principal, method, path string) (*httptest.Respons
 func (e *edge) session(body map[string]any) *identity.Principal {
 	e.t.Helper()
 	token, _ := body["session_token"].(string)
-	p, err := e.store.Verify(token)
+	p, err := e.store.Verify(ctx, token)
 	if err != nil {
 		e.t.Fatalf("%v: %v", body, err)
 	}
@@ -200,8 +201,8 @@ func TestAPIRefuses(t *testing.T) {
 			t.Errorf("%s: no challenge", tt.name)
 		}
 	}
-	if e.store.Len() != 1 {
-		t.Errorf("%d sessions after refusals", e.store.Len())
+	if length(e.store) != 1 {
+		t.Errorf("%d sessions after refusals", length(e.store))
 	}
 }
 

@@ -1,8 +1,12 @@
 package session
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
+	"hash/maphash"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/memgate/memgate/filter/identity"
@@ -34,8 +38,8 @@ func ValidAgent(s string) bool {
 //
 // The errors are *identity.Error: of ClassForbidden for a caller that cannot have a
 // session, ClassUnauthenticated for a session that has ended, ClassUnavailable when there
-// is no room or no randomness.
-func (s *Store) Activate(p *identity.Principal, agent string, ttl time.Duration) (string, Session, error) {
+// is no room or no randomness, or where sessions are kept does not answer.
+func (s *Store) Activate(ctx context.Context, p *identity.Principal, agent string, ttl time.Duration) (string, Session, error) {
 	switch {
 	case s.broken != nil:
 		return "", Session{}, identity.Unavailable(identity.ReasonInternal, s.broken)
@@ -44,23 +48,49 @@ func (s *Store) Activate(p *identity.Principal, agent string, ttl time.Duration)
 	case p.Agent != "" && p.Agent != agent:
 		return "", Session{}, identity.Forbidden(identity.ReasonAgentMismatch, nil)
 	}
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	stripe := &s.stripe[maphash.String(s.seed, ownerOf(p.Tenant, p.Subject))%stripes]
+	stripe.Lock()
+	defer stripe.Unlock()
 	now := s.now().UTC().Truncate(time.Microsecond)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if p.Kind == identity.KindSession {
-		return s.renew(p, ttl, now)
+		return s.renew(ctx, p, ttl, now)
 	}
-	return s.issue(p, agent, ttl, now)
+	return s.issue(ctx, p, agent, ttl, now)
 }
 
-func (s *Store) renew(p *identity.Principal, ttl time.Duration, now time.Time) (string, Session, error) {
-	old := s.load(p.ID)
-	if old == nil || !old.alive(now) || old.principal.Tenant != p.Tenant || old.principal.Subject != p.Subject || old.principal.Agent != p.Agent {
-		return "", Session{}, identity.Unauthenticated(identity.ReasonSessionUnknown, nil)
+// renewals is how often a renewal is tried that others come before.
+const renewals = 3
+
+func (s *Store) renew(ctx context.Context, p *identity.Principal, ttl time.Duration, now time.Time) (string, Session, error) {
+	unknown := identity.Unauthenticated(identity.ReasonSessionUnknown, nil)
+	if !ValidID(p.ID) {
+		return "", Session{}, unknown
 	}
-	next := *old
+	for range renewals {
+		old, err := s.keep.latest(ctx, p.ID)
+		if err != nil {
+			return "", Session{}, reasonOf(err)
+		}
+		if !old.alive(now) || old.principal.Tenant != p.Tenant || old.principal.Subject != p.Subject || old.principal.Agent != p.Agent {
+			return "", Session{}, unknown
+		}
+		next := renewed(old, p, ttl, now)
+		done, err := s.keep.replace(ctx, old, next)
+		if err != nil {
+			return "", Session{}, reasonOf(err)
+		}
+		if done {
+			return s.token(p.ID), next.session(), nil
+		}
+	}
+	return "", Session{}, identity.Unavailable(identity.ReasonStateUnavailable, errors.New("a session changes all the time"))
+}
+
+// renewed is old as p renews it at now.
+func renewed(old *record, p *identity.Principal, ttl time.Duration, now time.Time) *record {
 	principal := *old.principal
-	next.principal = &principal
 	principal.Scopes = nil
 	for _, scope := range old.principal.Scopes {
 		if p.HasScope(scope) {
@@ -74,19 +104,17 @@ func (s *Store) renew(p *identity.Principal, ttl time.Duration, now time.Time) (
 	if end.After(principal.Expires) {
 		principal.Expires = end
 	}
-	s.put(&next)
-	return s.token(principal.ID), next.session(), nil
+	return &record{principal: &principal, started: old.started}
 }
 
-func (s *Store) issue(p *identity.Principal, agent string, ttl time.Duration, now time.Time) (string, Session, error) {
-	if !now.Before(s.nextSweep) {
-		s.sweep(now)
+func (s *Store) issue(ctx context.Context, p *identity.Principal, agent string, ttl time.Duration, now time.Time) (string, Session, error) {
+	all, err := s.keep.of(ctx, ownerOf(p.Tenant, p.Subject))
+	if err != nil {
+		return "", Session{}, reasonOf(err)
 	}
-	s.makeRoom(owner{p.Tenant, p.Subject}, agent)
-	if s.count >= s.max {
-		s.sweep(now)
-		if s.count >= s.max {
-			return "", Session{}, identity.Unavailable(identity.ReasonSessionCapacity, nil)
+	if surplus := surplus(all, agent, now); len(surplus) > 0 {
+		if _, err := s.keep.end(ctx, surplus...); err != nil {
+			return "", Session{}, reasonOf(err)
 		}
 	}
 	var raw [idBytes]byte
@@ -94,139 +122,92 @@ func (s *Store) issue(p *identity.Principal, agent string, ttl time.Duration, no
 		return "", Session{}, identity.Unavailable(identity.ReasonInternal, err)
 	}
 	id := base64.RawURLEncoding.EncodeToString(raw[:])
-	if s.load(id) != nil {
-		return "", Session{}, identity.Unavailable(identity.ReasonInternal, nil)
-	}
 	r := &record{
 		started: now,
-		by:      credential{p.Kind, p.ID},
 		principal: &identity.Principal{
 			Kind: identity.KindSession, Subject: p.Subject, Tenant: p.Tenant,
 			Scopes: identity.NormalizeScopes(append([]string(nil), p.Scopes...)),
-			Issuer: p.Issuer, ID: id, Agent: agent, Bound: p.Bound, Expires: now.Add(ttl),
+			Issuer: p.Issuer, Issued: p.Issued, Origin: identity.Origin{Kind: p.Kind, ID: p.ID},
+			ID: id, Agent: agent, Bound: p.Bound, Expires: now.Add(ttl),
 		},
 	}
-	s.put(r)
-	s.issued.Add(1)
+	switch err := s.keep.insert(ctx, r, s.max); {
+	case errors.Is(err, ErrFull):
+		return "", Session{}, identity.Unavailable(identity.ReasonSessionCapacity, nil)
+	case errors.Is(err, ErrTaken):
+		return "", Session{}, identity.Unavailable(identity.ReasonInternal, err)
+	case err != nil:
+		return "", Session{}, reasonOf(err)
+	}
 	return s.token(id), r.session(), nil
 }
 
-// makeRoom ends sessions of o until it may have one more for agent.
-func (s *Store) makeRoom(o owner, agent string) {
-	all, ofAgent := s.owners[o], 0
-	var first, firstOfAgent *record
+// surplus returns the ids of the sessions of a subject that make room for one more for
+// agent: those that would expire first.
+func surplus(all []*record, agent string, now time.Time) (ids []string) {
+	all = slices.DeleteFunc(all, func(r *record) bool { return !r.alive(now) })
+	slices.SortFunc(all, func(a, b *record) int { return a.principal.Expires.Compare(b.principal.Expires) })
+	ofAgent := 0
 	for _, r := range all {
-		if first == nil || r.principal.Expires.Before(first.principal.Expires) {
-			first = r
-		}
 		if r.principal.Agent == agent {
 			ofAgent++
-			if firstOfAgent == nil || r.principal.Expires.Before(firstOfAgent.principal.Expires) {
-				firstOfAgent = r
-			}
 		}
 	}
-	switch {
-	case ofAgent >= MaxPerAgent:
-		s.remove(firstOfAgent)
-	case len(all) >= MaxPerSubject:
-		s.remove(first)
-	}
-}
-
-// put keeps r, in the place of an older record of its session if there is one. The
-// caller holds s.mu.
-func (s *Store) put(r *record) {
-	o := owner{r.principal.Tenant, r.principal.Subject}
-	if s.owners[o] == nil {
-		s.owners[o] = make(map[string]*record)
-	}
-	if s.owners[o][r.principal.ID] == nil {
-		s.count++
-	}
-	s.owners[o][r.principal.ID] = r
-	sh := s.shardOf(r.principal.ID)
-	sh.mu.Lock()
-	sh.records[r.principal.ID] = r
-	sh.mu.Unlock()
-}
-
-// remove ends the session of r. The caller holds s.mu.
-func (s *Store) remove(r *record) {
-	o := owner{r.principal.Tenant, r.principal.Subject}
-	delete(s.owners[o], r.principal.ID)
-	if len(s.owners[o]) == 0 {
-		delete(s.owners, o)
-	}
-	s.count--
-	sh := s.shardOf(r.principal.ID)
-	sh.mu.Lock()
-	delete(sh.records, r.principal.ID)
-	sh.mu.Unlock()
-}
-
-// sweep removes what has expired. The caller holds s.mu.
-func (s *Store) sweep(now time.Time) {
-	s.nextSweep = now.Add(sweepEvery)
-	for _, all := range s.owners {
-		for _, r := range all {
-			if !r.alive(now) {
-				s.remove(r)
-			}
+	left := len(all)
+	for _, r := range all {
+		if r.principal.Agent == agent && ofAgent >= MaxPerAgent {
+			ids, ofAgent, left = append(ids, r.principal.ID), ofAgent-1, left-1
 		}
 	}
-}
-
-// Revoke ends the session called id at once and returns it.
-func (s *Store) Revoke(id string) (Session, bool) {
-	r := s.load(id)
-	if r == nil {
-		return Session{}, false
+	for _, r := range all {
+		if left >= MaxPerSubject && !slices.Contains(ids, r.principal.ID) {
+			ids, left = append(ids, r.principal.ID), left-1
+		}
 	}
-	ended := s.revoke(func(r *record) bool { return r.principal.ID == id }, r)
-	if len(ended) == 0 {
-		return Session{}, false
+	return ids
+}
+
+// Revoke ends the session called id at once, and says whether there was one.
+func (s *Store) Revoke(ctx context.Context, id string) (bool, error) {
+	if !ValidID(id) {
+		return false, nil
 	}
-	return ended[0], true
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	ended, err := s.keep.end(ctx, id)
+	if err != nil {
+		return false, reasonOf(err)
+	}
+	return len(ended) > 0, nil
 }
 
-// RevokeAgent ends the sessions of a subject for an agent, or with an empty subject those
-// of all subjects of the tenant, and returns those that were living.
-func (s *Store) RevokeAgent(tenant, subject, agent string) []Session {
-	return s.revoke(func(r *record) bool {
-		p := r.principal
-		return p.Tenant == tenant && p.Agent == agent && (subject == "" || p.Subject == subject)
-	}, nil)
-}
-
-// RevokeCredential ends the sessions that were issued for one credential, such as an API
-// key that was revoked, and returns those that were living.
-func (s *Store) RevokeCredential(kind identity.Kind, id string) []Session {
-	return s.revoke(func(r *record) bool { return r.by == credential{kind, id} }, nil)
-}
-
-// revoke removes the sessions that match, looking at one owner's alone if a record of it
-// is given.
-func (s *Store) revoke(match func(*record) bool, of *record) []Session {
+// RevokeAgent ends the sessions of a subject for an agent, and returns those that were
+// living.
+func (s *Store) RevokeAgent(ctx context.Context, tenant, subject, agent string) ([]Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	all, err := s.keep.of(ctx, ownerOf(tenant, subject))
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	var ids []string
+	for _, r := range all {
+		if r.principal.Agent == agent {
+			ids = append(ids, r.principal.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if ids, err = s.keep.end(ctx, ids...); err != nil {
+		return nil, reasonOf(err)
+	}
 	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	owners := s.owners
-	if of != nil {
-		o := owner{of.principal.Tenant, of.principal.Subject}
-		owners = map[owner]map[string]*record{o: s.owners[o]}
-	}
 	var ended []Session
-	for _, all := range owners {
-		for _, r := range all {
-			if !match(r) {
-				continue
-			}
-			s.remove(r)
-			if r.alive(now) {
-				ended = append(ended, r.session())
-			}
+	for _, r := range all {
+		if r.alive(now) && slices.Contains(ids, r.principal.ID) {
+			ended = append(ended, r.session())
 		}
 	}
-	return ended
+	return ended, nil
 }

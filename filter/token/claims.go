@@ -84,33 +84,37 @@ func equalsAny(v strictjson.Value, accepted []string) bool {
 }
 
 // checkTimes wants "exp" and bounds "nbf" and "iat" where they are there (RFC 7519,
-// sections 4.1.4 to 4.1.6). It returns the time at which the token stops to be accepted.
-func (c claims) checkTimes(now time.Time, leeway time.Duration) (expires time.Time, reason identity.Reason) {
+// sections 4.1.4 to 4.1.6). It returns when the token was issued, zero if it does not say,
+// and when it stops to be accepted.
+func (c claims) checkTimes(now time.Time, leeway time.Duration) (issued, expires time.Time, reason identity.Reason) {
 	exp, hasExp, ok := c.date("exp")
 	if !ok {
-		return time.Time{}, identity.ReasonTokenClaimsMalformed
+		return issued, expires, identity.ReasonTokenClaimsMalformed
 	}
 	if !hasExp {
-		return time.Time{}, identity.ReasonExpiryMissing
+		return issued, expires, identity.ReasonExpiryMissing
 	}
 	nbf, _, ok := c.date("nbf")
 	if !ok {
-		return time.Time{}, identity.ReasonTokenClaimsMalformed
+		return issued, expires, identity.ReasonTokenClaimsMalformed
 	}
-	iat, _, ok := c.date("iat")
+	iat, hasIAT, ok := c.date("iat")
 	if !ok {
-		return time.Time{}, identity.ReasonTokenClaimsMalformed
+		return issued, expires, identity.ReasonTokenClaimsMalformed
 	}
 	latest := now.Add(leeway).Unix()
 	switch {
 	case !now.Before(time.Unix(exp, 0).Add(leeway)):
-		return time.Time{}, identity.ReasonTokenExpired
+		return issued, expires, identity.ReasonTokenExpired
 	case nbf > latest:
-		return time.Time{}, identity.ReasonTokenNotYetValid
+		return issued, expires, identity.ReasonTokenNotYetValid
 	case iat > latest:
-		return time.Time{}, identity.ReasonTokenIssuedInFuture
+		return issued, expires, identity.ReasonTokenIssuedInFuture
 	}
-	return time.Unix(exp, 0).UTC(), ""
+	if hasIAT {
+		issued = time.Unix(iat, 0).UTC()
+	}
+	return issued, time.Unix(exp, 0).UTC(), ""
 }
 
 func (c claims) date(name string) (seconds int64, present, ok bool) {
@@ -202,8 +206,8 @@ func scopes(v strictjson.Value) ([]string, identity.Reason) {
 }
 
 // principal builds the principal of a verified token and leaves in at the check that it
-// came to.
-func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Stage) (*identity.Principal, identity.Reason) {
+// came to. signed is what the signature covers.
+func (i *issuer) principal(c claims, signed string, at *Stage) (*identity.Principal, identity.Reason) {
 	*at = StageSubject
 	subject, ok := i.subject.find(c).Text()
 	if !ok || !identity.ValidSubject(subject) {
@@ -237,11 +241,14 @@ func (i *issuer) principal(c claims, expires time.Time, digest [32]byte, at *Sta
 	}
 	id, ok := strictjson.Lookup(c, "jti").Text()
 	if !ok || len(id) > maxTokenID || !identity.ValidSubject(id) {
+		// Of what is signed alone: whoever has a token can write another signature of
+		// some algorithms from its own, and would so get a token with another name.
+		digest := sha256.Sum256([]byte(signed))
 		id = "sha256:" + hex.EncodeToString(digest[:8])
 	}
 	return &identity.Principal{
 		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
-		Issuer: i.cfg.Issuer, ID: id, Bound: bound, Expires: expires,
+		Issuer: i.cfg.Issuer, ID: id, Bound: bound,
 	}, ""
 }
 

@@ -385,3 +385,33 @@ func bareVerify(public crypto.PublicKey, alg string, input, sig []byte) bool {
 	}
 	return false
 }
+
+// A token without a usable "jti" is named by what is signed, so that another signature of
+// the same, which ECDSA lets anyone make of the first, has the same name.
+func TestTokenNames(t *testing.T) {
+	r, c := ring(), newClock()
+	v := fileVerifier(t, c, jwks(r.ec), IssuerConfig{})
+	verify := func(claims string) *identity.Principal {
+		t.Helper()
+		p, err := v.Verify(context.Background(), r.ec.sign("ES256", r.ec.header("ES256"), claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := verify(goodClaims); p.ID != "j-1" || !p.Issued.Equal(time.Unix(epoch, 0)) || !p.Expires.Equal(time.Unix(epoch+3600, 0)) {
+		t.Errorf("%+v", p)
+	}
+	names := map[string]bool{}
+	for _, jti := range []string{`"jti":"",`, `"jti":"\u0001",`, `"jti":7,`, `"jti":"` + strings.Repeat("j", maxTokenID+1) + `",`, ""} {
+		claims := strings.Replace(goodClaims, `"jti":"j-1",`, jti, 1)
+		one, two := verify(claims), verify(claims)
+		if one.ID != two.ID || !strings.HasPrefix(one.ID, "sha256:") || names[one.ID] {
+			t.Errorf("%s: %q, %q", jti, one.ID, two.ID)
+		}
+		names[one.ID] = true
+	}
+	if p := verify(strings.Replace(goodClaims, `"iat":1777636800,`, "", 1)); !p.Issued.IsZero() {
+		t.Errorf("without iat: issued %v", p.Issued)
+	}
+}

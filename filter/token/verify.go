@@ -30,7 +30,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (*identity.Princi
 		return e.principal, nil
 	}
 	var at Stage
-	e, err := v.verify(ctx, compact, digest, now, &at)
+	e, err := v.verify(ctx, compact, now, &at)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (*identity.Princi
 }
 
 // verify goes through the checks in their order and leaves in at the one that it came to.
-func (v *Verifier) verify(ctx context.Context, token string, digest [32]byte, now time.Time, at *Stage) (*entry, error) {
+func (v *Verifier) verify(ctx context.Context, token string, now time.Time, at *Stage) (*entry, error) {
 	*at = StageForm
 	jws, reason := parseCompact(token, formOfToken)
 	if reason != "" {
@@ -84,14 +84,15 @@ func (v *Verifier) verify(ctx context.Context, token string, digest [32]byte, no
 		return nil, identity.Unauthenticated(reason, nil)
 	}
 	*at = StageTimes
-	expires, reason := c.checkTimes(now, i.cfg.Leeway)
+	issued, expires, reason := c.checkTimes(now, i.cfg.Leeway)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
-	p, reason := i.principal(c, expires, digest, at)
+	p, reason := i.principal(c, jws.input, at)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
 	}
+	p.Issued, p.Expires = issued, expires
 	return &entry{principal: p, issuer: i, key: k, until: expires.Add(i.cfg.Leeway).Unix()}, nil
 }
 

@@ -46,6 +46,11 @@ type Claims struct {
 	// Bound is what the credential is bound to and its sender has proven to hold, or empty
 	// ("tctx.bound"). The edge alone reads it.
 	Bound string
+	// PrincipalIssuer and PrincipalIssued are who issued that credential, and when, where
+	// that is known ("tctx.issuer", "tctx.issued", in whole seconds). The edge alone reads
+	// them.
+	PrincipalIssuer string
+	PrincipalIssued time.Time
 	// Scopes are the caller's permissions, sorted ("scope").
 	Scopes []string
 	// IssuedAt and Expires bound the token's life ("iat", "exp"), in whole seconds. Sign
@@ -98,6 +103,14 @@ func (c *Claims) appendJSON(dst []byte) []byte {
 		dst = append(dst, `,"bound":`...)
 		dst = appendString(dst, c.Bound)
 	}
+	if c.PrincipalIssuer != "" {
+		dst = append(dst, `,"issuer":`...)
+		dst = appendString(dst, c.PrincipalIssuer)
+	}
+	if !c.PrincipalIssued.IsZero() {
+		dst = append(dst, `,"issued":`...)
+		dst = appendInt(dst, c.PrincipalIssued.Unix())
+	}
 	return append(dst, "}}"...)
 }
 
@@ -134,7 +147,13 @@ func parseClaims(payload []byte) (*Claims, error) {
 		ID: r.text(m, "txn"), Issuer: r.text(m, "iss"), Audience: r.text(m, "aud"),
 		Subject: r.text(m, "sub"), Tenant: r.text(context, "tenant"), Agent: r.text(context, "agent"),
 		Kind: r.text(context, "kind"), Principal: r.text(context, "principal"), Bound: r.text(context, "bound"),
-		IssuedAt: time.Unix(iat, 0).UTC(), Expires: time.Unix(exp, 0).UTC(),
+		PrincipalIssuer: r.text(context, "issuer"),
+		IssuedAt:        time.Unix(iat, 0).UTC(), Expires: time.Unix(exp, 0).UTC(),
+	}
+	if issued := strictjson.Lookup(context, "issued"); issued.Kind() != strictjson.Absent {
+		seconds, ok := issued.Seconds()
+		r.ok = r.ok && ok
+		c.PrincipalIssued = time.Unix(seconds, 0).UTC()
 	}
 	if !r.ok {
 		return nil, errClaimType
@@ -164,7 +183,7 @@ func (c *Claims) valid() error {
 	if c.Subject == "" || c.Audience == "" || c.ID == "" {
 		return errSubject
 	}
-	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound} {
+	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound, c.PrincipalIssuer} {
 		if !utf8.ValidString(s) {
 			return errEncoding
 		}

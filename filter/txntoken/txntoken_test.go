@@ -62,7 +62,7 @@ func newFileVerifier(t testing.TB, c *clock, jwks []byte) *Verifier {
 func someClaims() Claims {
 	return Claims{
 		ID: "req-1", Audience: "memory", Subject: `we"ird\ ` + "\u00e4\n", Tenant: "acme", Agent: "bot",
-		Kind: "jwt", Principal: "jti-1", Bound: "thumb print", Scopes: []string{"memory:read", "memory:write"},
+		Kind: "jwt", Principal: "jti-1", Bound: "thumb print", PrincipalIssuer: "https://idp.test", PrincipalIssued: time.Unix(1777636800, 0).UTC(), Scopes: []string{"memory:read", "memory:write"},
 	}
 }
 

@@ -52,10 +52,11 @@ func explainCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		chain, err := server.Chain(p, time.Now, rand.Reader)
+		chain, done, err := server.Chain(cmd.Context(), p, time.Now, rand.Reader)
 		if err != nil {
 			return err
 		}
+		defer done()
 		decision, steps := chain.Explain(cmd.Context(), request)
 		return printExplanation(cmd, decision, steps)
 	}
