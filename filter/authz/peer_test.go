@@ -101,7 +101,7 @@ func TestPeerWithSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := f.chain.deps.Sessions.Activate(p, "a", time.Hour)
+	token, _, err := f.chain.deps.Sessions.Activate(context.Background(), p, "a", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
