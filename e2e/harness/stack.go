@@ -1,9 +1,8 @@
 package harness
 
 import (
-	"bytes"
+	"crypto/rand"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/memgate/memgate/envoy/render"
 	"github.com/memgate/memgate/filter/cmd/memgate/dev"
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/txntoken"
 )
 
 // Stack is the whole system, each part a process of its own: Envoy, memgate and
@@ -204,22 +204,28 @@ func (s *Stack) Raw(t T, lines ...string) *Response {
 	return Raw(t, s.Addr, lines...)
 }
 
-// OnDisk reports whether a file below a folder of the stack holds text.
-func (s *Stack) OnDisk(t T, folder, text string) bool {
+// Held asks the service itself, past the edge and what that redacts, with an
+// identity that the edge would have signed. It tells what the service holds.
+func (s *Stack) Held(t T, tenant, method, path, body string) string {
 	t.Helper()
-	found := false
-	err := filepath.WalkDir(filepath.Join(s.Dir, folder), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		found = found || bytes.Contains(content, []byte(text))
-		return err
-	})
+	key, err := txntoken.LoadOrCreateKey(filepath.Join(s.Dir, "txn-key.json"), rand.Reader)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return found
+	signer, err := txntoken.NewSigner(key, "memgate", time.Minute, time.Now)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	token, err := signer.Sign(txntoken.Claims{ID: "held", Audience: "memory", Subject: "test", Tenant: tenant, Kind: "jwt", Scopes: []string{"memory:read"}})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	header := map[string]string{"Txn-Token": token, "Content-Type": "application/json"}
+	r := Do(t, s.BackendURL, Request{Method: method, Path: path, Header: header, Body: body})
+	if r.Status != 200 {
+		t.Fatalf("%s %s behind the edge: %d %s", method, path, r.Status, r.Body)
+	}
+	return r.Body
 }
 
 // Want returns an error unless a response has the status.
