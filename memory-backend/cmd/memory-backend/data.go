@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memgate/memgate/memory-backend/crypt"
+	"github.com/memgate/memgate/memory-backend/crypt/kms"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
@@ -118,7 +119,7 @@ func (o *dataOptions) open(ctx context.Context, create bool) (*sqlite.Store, *cr
 }
 
 // services are the key management services that a master key can be in.
-var services = crypt.Openers{}
+var services = kms.Openers(os.LookupEnv)
 
 // printf writes to the command's output; who closed it wants no more.
 func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
