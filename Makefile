@@ -34,6 +34,10 @@ lint: go ## check format, vet, staticcheck, secrets in tree and history, known v
 bench: go ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: quality
+quality: go ## print precision and recall of each entity, beside Presidio's on the same text
+	@tools/quality.sh
+
 .PHONY: render
 render: build ## rewrite the generated files: Envoy configuration, schema, reference, golden files
 	@tools/render.sh

@@ -22,6 +22,7 @@ func latin(lead, next byte) bool {
 // for the domain.
 func (s *Scanner) email(b []byte, at int, final bool) (candidate, verdict) {
 	start := localStart(b, at)
+	s.work += at - start
 	if start == at {
 		return candidate{}, none
 	}
@@ -31,7 +32,7 @@ func (s *Scanner) email(b []byte, at int, final bool) (candidate, verdict) {
 		}
 		return candidate{start: start}, more
 	}
-	end, v := domainEnd(b, at+1, final)
+	end, v := s.domainEnd(b, at+1, final)
 	if v != found {
 		return candidate{start: start}, v
 	}
@@ -78,7 +79,7 @@ func trimLocal(b []byte, s, at int) int {
 }
 
 // domainEnd returns where the domain that begins at b[i] ends.
-func domainEnd(b []byte, i int, final bool) (int, verdict) {
+func (s *Scanner) domainEnd(b []byte, i int, final bool) (int, verdict) {
 	j := i
 	label := i
 	dots := 0
@@ -124,9 +125,11 @@ scan:
 			break scan
 		}
 	}
+	s.work += j - i
 	// b[label:j] is the last label, perhaps empty; try it and those before it.
 	end := j
 	for dots > 0 {
+		s.work += end - label
 		if e := topLabelEnd(b, i, label, end); e != 0 {
 			return e, found
 		}

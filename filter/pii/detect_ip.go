@@ -78,6 +78,7 @@ func (s *Scanner) ipv6(b []byte, i int, final bool) (candidate, verdict) {
 	}
 	p := ipv6{s: s, b: b, final: final}
 	end, v := p.parse(start)
+	s.work += p.read
 	if v != found {
 		return candidate{start: start}, v
 	}
@@ -123,6 +124,7 @@ type ipv6 struct {
 	longest    int  // digits in the longest group
 	digits     int  // decimal digits in all groups
 	twos       int  // groups of exactly two
+	read       int  // bytes
 }
 
 // parse reads an address at b[start] and returns its end.
@@ -135,6 +137,7 @@ func (p *ipv6) parse(start int) (int, verdict) {
 		for k < len(b) && k-j < 5 && kind[b[k]]&isHex != 0 {
 			p.digits += int(kind[b[k]] & isDigit)
 			k++
+			p.read++
 		}
 		if k == len(b) && !p.final {
 			return 0, more

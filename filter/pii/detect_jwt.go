@@ -24,6 +24,7 @@ func (s *Scanner) jwt(b []byte, i int, final bool) (candidate, verdict) {
 		}
 		j++
 	}
+	s.work += j - start
 	if j == len(b) {
 		if final {
 			return candidate{}, none
@@ -60,6 +61,7 @@ func (s *Scanner) jwt(b []byte, i int, final bool) (candidate, verdict) {
 		}
 		j++
 	}
+	s.work += 2 * (j - start)
 	c := candidate{JWT, start, 0, 0.97}
 	switch signed := object(b, payload); {
 	case parts == 4 && !signed && ends[3] > ends[2]+1 && ends[2] > ends[1]+1:

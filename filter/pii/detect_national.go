@@ -162,7 +162,7 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			take(NLBSN, 0.6)
 		}
 	case 0x444:
-		if c == g.sep[1] && (c == ' ' || c == '-') && (g.n == 3 || g.sep[2] != c || g.size(3) != 4) && ends(3) && aadhaar(d[:12]) {
+		if c == g.sep[1] && (c == ' ' || c == '-') && (g.n == 3 || g.sep[2] != c) && !continued(b, start) && ends(3) && aadhaar(d[:12]) {
 			take(INAadhaar, 0.65)
 		}
 	case 0x451:
@@ -193,6 +193,12 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			}
 		}
 	}
+}
+
+// continued says whether a group of an account's or card's number and a space stand
+// before b[i].
+func continued(b []byte, i int) bool {
+	return i > 1 && b[i-1] == ' ' && kind[b[i-2]]&(isUpper|isDigit) != 0
 }
 
 // nifHyphen looks for the letter that checks eight digits behind a hyphen: 12345678-Z.

@@ -110,22 +110,29 @@ func (s *Scanner) naming(b []byte, start int) naming {
 		}
 	}
 	quote()
-	for n := 0; n < 3 && back(' '); n++ {
+	blank := false
+	for n := 0; n < 3 && (back(' ') || back('\t')); n++ {
+		blank = true
 	}
 	if k > least && kind[b[k-1]]&isLetter != 0 {
-		// The scheme of credentials: Authorization: Bearer
+		// The scheme of credentials, as in Authorization: Bearer, or a verb, as in
+		// the password is.
 		scheme := k
 		for k > least && kind[b[k-1]]&isLetter != 0 && scheme-k < 7 {
 			k--
 		}
 		switch w := b[k:scheme]; {
-		case equalFold(w, "bearer"), equalFold(w, "basic"), equalFold(w, "token"), equalFold(w, "apikey"):
-		default:
+		case !blank:
 			return unnamed
+		case equalFold(w, "bearer"), equalFold(w, "basic"), equalFold(w, "token"), equalFold(w, "apikey"):
+			blank = false
+		case equalFold(w, "is"), equalFold(w, "ist"), equalFold(w, "est"), equalFold(w, "es"), equalFold(w, "was"):
+		default:
+			k = scheme // the name itself
 		}
 		back(' ')
 	}
-	separated := false
+	separated := blank
 	for n := 0; n < 2 && (back('=') || back(':') || back('>')); n++ {
 		separated = true
 	}
@@ -242,14 +249,17 @@ func (s *Scanner) assigned(b []byte, i int, final bool) (candidate, verdict) {
 	if k > 0 {
 		before = b[k-1]
 	}
+	switch before {
+	case '?', '&', ';', ' ', '"':
+	default:
+		return candidate{}, none
+	}
+	// One that is too long is taken as far as it was read, so that it is read once.
 	j := i + 1
 	for j < len(b) && j-i <= maxSecret && (valueByte(b[j], false) || b[j] == '?') {
 		j++
 	}
 	s.work += j - i
-	if j-i > maxSecret {
-		return candidate{}, none
-	}
 	if len(b)-j < 2 && !final {
 		return candidate{start: i + 1}, more
 	}
