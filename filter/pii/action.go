@@ -42,4 +42,24 @@ func ParseAction(name string) (Action, bool) {
 type Policy struct {
 	// Actions has one action for each entity, by its number.
 	Actions [NumEntities]Action
+	// Custom are the policy's own rules, and the values that it allows; nil for none.
+	Custom *CustomRules
+}
+
+// Searches reports whether any entity has an action other than Allow.
+func (p *Policy) Searches() bool {
+	for _, a := range p.Actions {
+		if a != Allow {
+			return true
+		}
+	}
+	return false
+}
+
+// name returns what stands in place of a finding that is redacted.
+func (p *Policy) name(f Finding) string {
+	if f.Entity == Custom {
+		return p.Custom.name(f.Rule)
+	}
+	return f.Entity.String()
 }

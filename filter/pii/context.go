@@ -4,7 +4,7 @@ package pii
 // or against it; for a value that is nothing without such a word, nearContext.
 const (
 	maxContext  = 48
-	nearContext = 32
+	nearContext = 40
 )
 
 // certain is a score that no word would lower below Threshold, nor another number

@@ -66,6 +66,9 @@ func samples() []string {
 	}
 	r := sample.NewRand(3)
 	for e := range NumEntities {
+		if e == Custom {
+			continue
+		}
 		value := sample.Values[e.String()](r)
 		all = append(all, r.Label(e.String())+": "+value+", and", `{"`+r.Label(e.String())+`":"`+value+`"}`, "x="+value+" "+value+";")
 	}

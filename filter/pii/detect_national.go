@@ -198,7 +198,16 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 // continued says whether a group of an account's or card's number and a space stand
 // before b[i].
 func continued(b []byte, i int) bool {
-	return i > 1 && b[i-1] == ' ' && kind[b[i-2]]&(isUpper|isDigit) != 0
+	if i < 2 || b[i-1] != ' ' {
+		return false
+	}
+	if kind[b[i-2]]&isDigit != 0 {
+		return true
+	}
+	if i < 7 || b[i-6] != ' ' || kind[b[i-7]]&isDigit == 0 {
+		return false
+	}
+	return kind[b[i-2]]&kind[b[i-3]]&kind[b[i-4]]&kind[b[i-5]]&isUpper != 0
 }
 
 // nifHyphen looks for the letter that checks eight digits behind a hyphen: 12345678-Z.

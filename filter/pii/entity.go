@@ -77,6 +77,8 @@ const (
 	KRRRN
 	// BRCPF is a Brazilian taxpayer number of a person.
 	BRCPF
+	// Custom is a value of a rule that the policy adds ([CustomRule]).
+	Custom
 
 	// AWSAccessKey is an access key id of Amazon Web Services, the first of the secrets.
 	AWSAccessKey
@@ -213,6 +215,7 @@ var entityNames = [NumEntities]string{
 	AUMedicare:             "AU_MEDICARE",
 	KRRRN:                  "KR_RRN",
 	BRCPF:                  "BR_CPF",
+	Custom:                 "CUSTOM",
 	AWSAccessKey:           "AWS_ACCESS_KEY",
 	GitHubToken:            "GITHUB_TOKEN",
 	SlackToken:             "SLACK_TOKEN",

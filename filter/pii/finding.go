@@ -16,6 +16,9 @@ type Finding struct {
 	// Continued says that this part continues the value of an earlier finding
 	// with More, and begins where that one ended. It may be empty.
 	Continued bool
+	// Rule is the number of the rule that a value of the entity [Custom] is of, from
+	// one on; otherwise 0.
+	Rule uint8
 }
 
 // Threshold is the score below which nothing is reported.

@@ -31,13 +31,13 @@ func (p *Policy) AppendReplacement(dst []byte, f Finding, value []byte, hashKey 
 		return appendMask(dst, f.Entity, value)
 	case action == Hash && !long && len(hashKey) > 0:
 		dst = append(dst, '[')
-		dst = append(dst, f.Entity.String()...)
+		dst = append(dst, p.name(f)...)
 		dst = append(dst, ':')
 		dst = appendHash(dst, f.Entity, value, hashKey)
 		return append(dst, ']')
 	}
 	dst = append(dst, '[')
-	dst = append(dst, f.Entity.String()...)
+	dst = append(dst, p.name(f)...)
 	return append(dst, ']')
 }
 

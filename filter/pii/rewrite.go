@@ -128,9 +128,8 @@ func NewRewriter(cfg Config) *Rewriter {
 	if r.cfg.MaxDepth <= 0 {
 		r.cfg.MaxDepth = DefaultMaxDepth
 	}
-	for _, a := range cfg.Policy.Actions {
-		r.search = r.search || a != Allow
-	}
+	r.search = cfg.Policy.Searches()
+	r.scanner.Custom = cfg.Policy.Custom
 	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart) {
 		r.limit = newLimiter(cfg.Fields)
 	}

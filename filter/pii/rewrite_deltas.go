@@ -176,6 +176,7 @@ func (d *deltas) drop(c *channel) {
 		}
 	}
 	c.scanner.Reset()
+	c.scanner.Custom = d.out.cfg.Policy.Custom
 	c.parts.begin()
 	clear(c.waiting)
 	c.buf, c.base, c.from, c.waiting, c.open = c.buf[:0], 0, 0, c.waiting[:0], false

@@ -60,7 +60,7 @@ func (r *Rewriter) json(dst []byte) []byte {
 			r.scalar.open = false
 			continue
 		}
-		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && harmless(r.lex.Text()) {
+		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && r.cfg.Policy.Custom == nil && harmless(r.lex.Text()) {
 			r.scalar.open = false
 			if k == jsonstream.Key {
 				r.name = r.lex.Text()

@@ -270,7 +270,7 @@ func (r *Rewriter) replace(dst []byte, f Finding, value []byte) []byte {
 func (r *Rewriter) stand(dst []byte, f Finding, value []byte, long bool) []byte {
 	if long || len(value) > MaxHold {
 		dst = append(dst, '[')
-		dst = append(dst, f.Entity.String()...)
+		dst = append(dst, r.cfg.Policy.name(f)...)
 		return append(dst, ']')
 	}
 	return r.cfg.Policy.AppendReplacement(dst, f, value, r.cfg.HashKey)

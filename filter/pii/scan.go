@@ -38,12 +38,18 @@ func Scan(dst []Finding, text []byte) []Finding {
 // Scanner finds values in a text that arrives in pieces. The zero value is ready
 // for a text; Reset makes it ready for the next. It does not allocate.
 type Scanner struct {
+	// Custom are rules of the policy beside the entities, and allowed values; nil
+	// for none. They are set before the first Scan of a text.
+	Custom *CustomRules
+
 	open   openValue
 	groups digitGroups // room to work in
 	words  nearby      // likewise
 	// work is how many bytes the detectors have looked at, for the tests: it is
 	// what bounds the time, whatever the text.
 	work int
+
+	own, others []Finding // room to put findings together
 	// wait is how many bytes from on must be there before it is worth looking
 	// again, so that a long hold is not looked at for every byte that arrives.
 	wait int
@@ -66,6 +72,14 @@ func (s *Scanner) Reset() { s.open, s.wait = openValue{}, 0 }
 // begins at from of its call; the last has no More and may be empty. A call that adds
 // nothing to an open value reports nothing of it.
 func (s *Scanner) Scan(dst []Finding, buf []byte, from int, final bool) (findings []Finding, safe int) {
+	if s.Custom == nil {
+		return s.scan(dst, buf, from, final)
+	}
+	return s.scanCustom(dst, buf, from, final)
+}
+
+// scan is Scan without the policy's own rules.
+func (s *Scanner) scan(dst []Finding, buf []byte, from int, final bool) (findings []Finding, safe int) {
 	if !final && len(buf)-from < s.wait {
 		return dst, from
 	}

@@ -74,7 +74,7 @@ func Markdown() []byte {
 What memgate finds in bodies. Names are those of Microsoft Presidio where it has the entity. Every
 entity has a score; what stays below 0.5 is not reported. Words up to 48 bytes to the left of a value
 raise its score (in JSON the name of a member is left of its value), and words of another subject, such
-as order or version, lower it. *Needed* means that a value is nothing without such a word within 32
+as order or version, lower it. *Needed* means that a value is nothing without such a word within 40
 bytes: its check digit, if there is one, is passed by every tenth number, and redacting those would
 destroy more text than it protects. All entities have the action of ` + "`default`" + ` unless a rule names
 them or their group, also those that need a word: beside it they are as certain as the others.

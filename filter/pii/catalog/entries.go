@@ -39,6 +39,7 @@ var Entries = []Entry{
 	{pii.AUMedicare, "Australia", "10 digits, bare or 4-5-1", "first digit; weighted sum modulo 10", "medicare; needed for bare digits", "Services Australia"},
 	{pii.KRRRN, "South Korea", "yymmdd-nnnnnnn or 13 digits", "date, century and sex; the check digit of numbers before October 2020 raises the score", "rrn, resident; needed for bare digits", "Resident Registration Act"},
 	{pii.BRCPF, "Brazil", "11 digits, bare or 123.456.789-09", "two check digits modulo 11", "cpf; needed for bare digits", "Receita Federal, IN RFB 2172/2024"},
+	{pii.Custom, "", "a word, a prefix or a pattern of pii.custom in the policy; redacted as the name of its rule, counted as this entity", "–", "", "[the policy](policy.md)"},
 
 	{pii.AWSAccessKey, "", "AKIA, ASIA, ABIA, ACCA or A3T and 16 capitals and digits", "length", "", "IAM User Guide, unique identifiers"},
 	{pii.GitHubToken, "", "ghp_, gho_, ghu_, ghs_, ghr_, github_pat_", "length", "", "GitHub Docs, token formats"},
