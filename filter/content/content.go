@@ -26,6 +26,9 @@ type Policy struct {
 	Response Body
 	CORS     cors.Policy
 	Headers  headers.Policy
+	// Custom are the policy's own rules and allowed values, for both directions;
+	// nil for none.
+	Custom *pii.CustomRules
 }
 
 // NoLimit as [Body.MaxBytes] lets a body be of any length.

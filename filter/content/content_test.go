@@ -48,6 +48,14 @@ func example(t testing.TB) *Policy {
 			Remove: []string{"server", "x-powered-by"},
 		},
 	}
+	custom, err := pii.NewCustom(pii.CustomConfig{
+		Rules: []pii.CustomRule{{Name: "STAFF", Patterns: []string{`EMP-\d{4}`}, Prefixes: []string{"staff_"}}, {Name: "PROJECT", Words: []string{"blue heron"}}},
+		Allow: []string{"support@example.com"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Custom = custom
 	p.Request.PII.Actions[pii.EmailAddress] = pii.Redact
 	p.Request.PII.Actions[pii.CreditCard] = pii.Block
 	p.Response.PII.Actions[pii.PhoneNumber] = pii.Hash
@@ -139,9 +147,10 @@ func wire(parts ...any) []byte {
 
 func TestParseRefuses(t *testing.T) {
 	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-	tail := []any{0, 0, 0, 0, 0, 0, 0, 0} // cors and headers with nothing in them
+	tail := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // cors, headers and custom rules with nothing in them
 	request := func(parts ...any) []byte { return wire(append(append(parts, emptyBody...), tail...)...) }
-	after := func(parts ...any) []byte { return wire(append(append(emptyBody, emptyBody...), parts...)...) }
+	after := func(parts ...any) []byte { return wire(slices.Concat(emptyBody, emptyBody, parts, []any{0, 0})...) }
+	own := func(parts ...any) []byte { return wire(slices.Concat(emptyBody, emptyBody, tail[:8], parts)...) }
 	if _, err := Parse(request(emptyBody...)); err != nil {
 		t.Fatalf("the smallest policy is refused: %v", err)
 	}
@@ -199,6 +208,12 @@ func TestParseRefuses(t *testing.T) {
 		{"allow spelt out", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
 		{"entities out of order", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
 		{"entity twice", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
+		{"too many rules", own(pii.MaxRules+1, 0), Malformed},
+		{"a rule with nothing", own(1, "A", 0, 0, 0, 0), Invalid},
+		{"a rule's name", own(1, "a", 1, "ab", 0, 0, 0), Invalid},
+		{"a pattern without a bound", own(1, "A", 0, 0, 1, "a*", 0), Invalid},
+		{"a word too long", own(1, "A", 1, strings.Repeat("a", pii.MaxWord+1), 0, 0, 0), Malformed},
+		{"an empty allowed value", own(0, 1, ""), Invalid},
 		{"unknown flag", after(0, 0, 0, 0, 4, 0, 0, 0), Malformed},
 		{"age too great", after(0, 0, 0, 0, 0, 86401, 0, 0), Malformed},
 		{"star with credentials", after(1, "*", 0, 0, 0, 1, 0, 0, 0), Invalid},

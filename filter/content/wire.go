@@ -10,11 +10,11 @@ import (
 	"github.com/memgate/memgate/filter/pii"
 )
 
-// The encoded form, version 3. A number is an unsigned LEB128 varint in its
+// The encoded form, version 4. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
-//	policy  = magic version modes request:body response:body cors headers
+//	policy  = magic version modes request:body response:body cors headers custom
 //	modes   = two bits for each stage: content, pii, cors, headers
 //	body    = max_bytes+1 max_depth types fields identifiers tenants agents deltas
 //	          other_types actions
@@ -24,13 +24,14 @@ import (
 //	          without the entities whose action is allow
 //	cors    = origins methods headers exposed flags max_age
 //	headers = list of (name value), list of names to remove
+//	custom  = list of (name words prefixes patterns), allowed
 //
 // There is one encoding for each policy: [Parse] takes no other, so that equal
 // policies have equal digests. Entities stand by name, as their numbers depend
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 3
+	version = 4
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -65,7 +66,17 @@ func (p *Policy) AppendBinary(dst []byte) []byte {
 	for _, h := range p.Headers.Set {
 		dst = appendString(appendString(dst, h.Name), h.Value)
 	}
-	return appendStrings(dst, p.Headers.Remove)
+	dst = appendStrings(dst, p.Headers.Remove)
+
+	custom := p.Custom.Config()
+	dst = appendNumber(dst, uint64(len(custom.Rules)))
+	for _, r := range custom.Rules {
+		dst = appendString(dst, r.Name)
+		dst = appendStrings(dst, r.Words)
+		dst = appendStrings(dst, r.Prefixes)
+		dst = appendStrings(dst, r.Patterns)
+	}
+	return appendStrings(dst, custom.Allow)
 }
 
 func (b *Body) append(dst []byte) []byte {
@@ -146,6 +157,7 @@ func Parse(b []byte) (*Policy, error) {
 	r.body(&p.Response)
 	r.cors(&p.CORS)
 	r.headers(&p.Headers)
+	r.custom(&p.Custom)
 	if r.err == nil && len(r.rest) > 0 {
 		r.fail(Malformed, "bytes left over")
 	}
@@ -310,4 +322,24 @@ func (r *reader) headers(p *headers.Policy) {
 		p.Set = append(p.Set, headers.Header{Name: r.string(headers.MaxName), Value: r.string(headers.MaxValue)})
 	}
 	p.Remove = r.strings(headers.MaxHeaders, headers.MaxName)
+}
+
+func (r *reader) custom(out **pii.CustomRules) {
+	var cfg pii.CustomConfig
+	for range r.count(pii.MaxRules) {
+		cfg.Rules = append(cfg.Rules, pii.CustomRule{
+			Name: r.string(pii.MaxName), Words: r.strings(pii.MaxWords, pii.MaxWord),
+			Prefixes: r.strings(pii.MaxWords, pii.MaxWord), Patterns: r.strings(pii.MaxPatterns, pii.MaxPattern),
+		})
+	}
+	cfg.Allow = r.strings(pii.MaxWords, pii.MaxWord)
+	if r.err != nil || len(cfg.Rules)+len(cfg.Allow) == 0 {
+		return
+	}
+	c, err := pii.NewCustom(cfg)
+	if err != nil {
+		r.err = invalid("custom", err)
+		return
+	}
+	*out = c
 }

@@ -43,6 +43,11 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	if out.Headers, err = p.SecurityHeaders(); err != nil {
 		return content.Policy{}, err
 	}
+	if len(p.PII.Custom)+len(p.PII.Allow) > 0 {
+		if out.Custom, err = pii.NewCustom(p.PII.custom()); err != nil {
+			return content.Policy{}, err
+		}
+	}
 	if out.Request.PII, err = merge(p.PII.Request, r.Content.Request); err != nil {
 		return content.Policy{}, fmt.Errorf("request: %w", err)
 	}
@@ -58,6 +63,15 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 
 // otherTypesPass is the value of other_types that lets bodies pass uninspected.
 const otherTypesPass = "pass"
+
+// custom is what the policy adds to the entities.
+func (p *PII) custom() pii.CustomConfig {
+	out := pii.CustomConfig{Allow: p.Allow}
+	for _, c := range p.Custom {
+		out.Rules = append(out.Rules, pii.CustomRule{Name: c.Name, Words: c.Words, Prefixes: c.Prefixes, Patterns: c.Patterns})
+	}
+	return out
+}
 
 // merge makes one action for each entity of the general rules and a route's.
 // Without any default that is to redact.

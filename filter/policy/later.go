@@ -19,8 +19,8 @@ func laterKey(key, path string) (rule, message string) {
 		return "later", `"pseudonymize" is not in this version; use the action hash, redact or mask`
 	case path == "identity" && (word == "mtls" || word == "spiffe"):
 		return "later", "peers that Envoy verified by mutual TLS are named in identity.mesh, and tokens that are bound to a certificate wanted by sender_constrained: mtls"
-	case path == "pii" && (word == "entities" || word == "custom"):
-		return "later", "custom entities are not in this version; remove the key"
+	case path == "pii" && word == "entities":
+		return "later", `there is no key "entities"` + in(path) + "; entities that the policy adds are in pii.custom"
 	}
 	return "", ""
 }

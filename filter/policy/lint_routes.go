@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/memgate/memgate/filter/access"
+	"github.com/memgate/memgate/filter/pii"
 )
 
 const (
@@ -19,6 +21,24 @@ func isClassName(s string) bool {
 func (l *linter) pii() {
 	l.actions("pii.request", l.p.PII.Request, true)
 	l.actions("pii.response", l.p.PII.Response, true)
+	if l.reported("pii.custom") || l.reported("pii.allow") {
+		return
+	}
+	var bad *pii.CustomError
+	if _, err := pii.NewCustom(l.p.PII.custom()); errors.As(err, &bad) {
+		path := "pii.allow"
+		switch {
+		case bad.Rule >= len(l.p.PII.Custom):
+			path = "pii.custom"
+		case bad.Part == "name":
+			path = element("pii.custom", bad.Rule) + ".name"
+		case bad.Rule >= 0:
+			path = element(element("pii.custom", bad.Rule)+"."+bad.Part, bad.Index)
+		case bad.Index < len(l.p.PII.Allow):
+			path = element(path, bad.Index)
+		}
+		l.err(path, "custom", "%s", bad.Reason)
+	}
 }
 
 // actions reports rules that cannot be kept, or that keep nothing.

@@ -223,6 +223,17 @@ type PII struct {
 	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
 	Response Actions `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
 	Key      Secret  `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
+	// Custom and Allow hold for all routes, in both directions.
+	Custom []CustomEntity `yaml:"custom" doc:"values beside the entities, as words, prefixes or patterns; what is done with them is the action of CUSTOM"`
+	Allow  []string       `yaml:"allow" doc:"values that pass as they are, whatever entity they are of, such as an address of your own support; ASCII letters are equal in both cases"`
+}
+
+// CustomEntity is a kind of value that the policy adds.
+type CustomEntity struct {
+	Name     string   `yaml:"name" doc:"what stands in place of a value, in brackets: capitals, digits and underscores" required:"true"`
+	Words    []string `yaml:"words" doc:"whole values, such as names of projects; ASCII letters are equal in both cases"`
+	Prefixes []string `yaml:"prefixes" doc:"how values begin that go on with at least four letters, digits, hyphens or underscores"`
+	Patterns []string `yaml:"patterns" doc:"patterns of values, such as EMP-\\d{6}: characters, classes as in [A-F0-9], . for any, \\d, \\w, (one|other), and the repeats ?, {3} and {2,5}; without *, + and anchors, as a value is bounded and stands where words begin and end; at most 128 characters, repeats written out"`
 }
 
 // Route is one rule. A request that matches no route is denied.

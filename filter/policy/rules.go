@@ -80,6 +80,7 @@ func Rules() []Rule {
 		{"mode-off", Warning, "scopes and conditions, or rate limits, are not looked at"},
 		{"weight", Error, "a request of the route counts as more than may come at once"},
 		{"compare", Error, "a place that cannot name a tenant or an agent, or stands twice"},
+		{"custom", Error, "a custom entity, or an allowed value, that cannot be used"},
 		{"pii-key", Error, "the action hash without a key"},
 		{"pii-allow", Warning, "secrets, or everything without a rule, are let through"},
 		{"routes", Error, "too many routes"},

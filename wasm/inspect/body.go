@@ -28,6 +28,7 @@ type Body struct {
 func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 	*b = Body{rules: rules, use: as, hashKey: hashKey, shadow: r.policy.Modes.PII != content.Enforce}
 	entities := rules.PII
+	entities.Custom = r.policy.Custom
 	if b.shadow {
 		entities = unblocked(entities)
 	}

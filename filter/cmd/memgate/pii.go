@@ -155,6 +155,7 @@ func redaction(path string, response bool, tenant string) (pii.Policy, []byte, e
 	if response {
 		rules = body.Response
 	}
+	rules.PII.Custom = body.Custom
 	if !rules.Pseudonyms() {
 		return rules.PII, nil, nil
 	}
