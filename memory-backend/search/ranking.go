@@ -3,6 +3,7 @@ package search
 import (
 	"container/heap"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -55,26 +56,31 @@ func (r *Ranking) at(doc int64) float64 {
 }
 
 // Add counts in one term of the query by its postings. Postings outside the collection are ignored.
-func (r *Ranking) Add(postings []Posting) {
-	n := float64(len(postings))
-	idf := math.Log(1 + math.Max(0, r.docs-n+0.5)/(n+0.5))
+func (r *Ranking) Add(blocks *Blocks) error {
+	n := blocks.count()
+	idf := math.Log(1 + math.Max(0, r.docs-float64(n)+0.5)/(float64(n)+0.5))
 	r.most += idf
-	for _, p := range postings {
+	r.hits = slices.Grow(r.hits, min(n, int(r.docs)))
+	return blocks.each(func(p Posting) {
 		if p.Doc < r.first || p.Doc > r.last {
-			continue
+			return
 		}
 		tf := float64(p.Count)
-		old := r.at(p.Doc)
+		score := idf * tf * (k1 + 1) / (tf + k1*(1-b+b*float64(p.Len)/r.avg))
+		if r.scores != nil {
+			at := &r.scores[p.Doc-r.first]
+			if *at == 0 {
+				r.hits = append(r.hits, p.Doc)
+			}
+			*at += score
+			return
+		}
+		old := r.sparse[p.Doc]
 		if old == 0 {
 			r.hits = append(r.hits, p.Doc)
 		}
-		score := old + idf*tf*(k1+1)/(tf+k1*(1-b+b*float64(p.Len)/r.avg))
-		if r.scores != nil {
-			r.scores[p.Doc-r.first] = score
-		} else {
-			r.sparse[p.Doc] = score
-		}
-	}
+		r.sparse[p.Doc] = old + score
+	})
 }
 
 // Len returns how many documents share a term with the query.

@@ -116,8 +116,17 @@ func FuzzDecodePostings(f *testing.F) {
 			return
 		}
 		p, err := DecodePostings(nil, base, data)
+		var blocks Blocks
+		blocks.Append(base, data)
+		var same []Posting
+		if failed := blocks.each(func(one Posting) { same = append(same, one) }); (failed == nil) != (err == nil) {
+			t.Fatalf("%v and %v", failed, err)
+		}
 		if err != nil {
 			return
+		}
+		if !reflect.DeepEqual(p, same) || blocks.count() != len(p) {
+			t.Fatalf("%v and %v (%d)", p, same, blocks.count())
 		}
 		q, err := DecodePostings(nil, base, AppendPostings(nil, base, p))
 		if err != nil || !reflect.DeepEqual(p, q) {
@@ -126,11 +135,29 @@ func FuzzDecodePostings(f *testing.F) {
 	})
 }
 
+// add counts in the postings of one term, in two runs.
+func add(t *testing.T, r *Ranking, postings []Posting) {
+	t.Helper()
+	var b Blocks
+	half := len(postings) / 2
+	for _, run := range [][]Posting{postings[:half], postings[half:]} {
+		if len(run) > 0 {
+			b.Append(run[0].Doc, AppendPostings(nil, run[0].Doc, run))
+		}
+	}
+	if b.count() != len(postings) {
+		t.Fatalf("%d postings of %d", b.count(), len(postings))
+	}
+	if err := r.Add(&b); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRanking(t *testing.T) {
 	// Documents 1 to 4; "rare" in 2 only, "common" in all, document 4 is long.
 	r := NewRanking(4, 4+4+4+40, 1, 4)
-	r.Add([]Posting{{1, 1, 4}, {2, 1, 4}, {3, 2, 4}, {4, 1, 40}})
-	r.Add([]Posting{{2, 1, 4}, {9, 1, 1}})
+	add(t, r, []Posting{{1, 1, 4}, {2, 1, 4}, {3, 2, 4}, {4, 1, 40}})
+	add(t, r, []Posting{{2, 1, 4}, {9, 1, 1}})
 	if r.Len() != 4 {
 		t.Fatalf("%d documents", r.Len())
 	}
@@ -155,7 +182,7 @@ func TestRankingTiesAreNewestFirst(t *testing.T) {
 	for d := int64(10); d <= 15; d++ {
 		p = append(p, Posting{d, 1, 1})
 	}
-	r.Add(p)
+	add(t, r, p)
 	r.Keep(map[int64]bool{10: true, 12: true, 14: true, 15: true})
 	if got := append(r.Next(3), r.Next(3)...); !reflect.DeepEqual(got, []int64{15, 14, 12, 10}) {
 		t.Errorf("got %v", got)
@@ -164,7 +191,7 @@ func TestRankingTiesAreNewestFirst(t *testing.T) {
 
 func TestOneDocumentIsFound(t *testing.T) {
 	r := NewRanking(1, 3, 1, 1)
-	r.Add([]Posting{{1, 1, 3}})
+	add(t, r, []Posting{{1, 1, 3}})
 	if s := r.Score(1); s <= 0 || s > 1 {
 		t.Errorf("score %v", s)
 	}
@@ -173,8 +200,8 @@ func TestOneDocumentIsFound(t *testing.T) {
 func TestSparseCollectionsRankAsDenseOnes(t *testing.T) {
 	dense, sparse := NewRanking(3, 9, 1, 3), NewRanking(3, 9, 1, 1<<40)
 	for _, r := range []*Ranking{dense, sparse} {
-		r.Add([]Posting{{1, 1, 3}, {3, 2, 3}})
-		r.Add([]Posting{{2, 1, 3}})
+		add(t, r, []Posting{{1, 1, 3}, {3, 2, 3}})
+		add(t, r, []Posting{{2, 1, 3}})
 		if got := r.Next(3); !reflect.DeepEqual(got, []int64{3, 2, 1}) && !reflect.DeepEqual(got, []int64{2, 3, 1}) {
 			t.Errorf("got %v", got)
 		}

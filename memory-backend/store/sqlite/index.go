@@ -188,24 +188,23 @@ func removePostings(ctx context.Context, t *writeTx, term []byte, docs []int64) 
 	return nil
 }
 
-// postings reads all postings of a term.
-func postings(ctx context.Context, t *readTx, dst []search.Posting, term []byte) ([]search.Posting, error) {
+// postings reads all postings of a term into blocks.
+func postings(ctx context.Context, t *readTx, into *search.Blocks, term []byte) error {
+	into.Reset()
 	rows, err := t.rows(ctx, sqlBlocks, term)
 	if err != nil {
-		return dst, err
+		return err
 	}
 	defer rows.Close()
 	var data sql.RawBytes
 	for rows.Next() {
 		var first int64
 		if err := rows.Scan(&first, &data); err != nil {
-			return dst, err
+			return err
 		}
-		if dst, err = search.DecodePostings(dst, first, data); err != nil {
-			return dst, err
-		}
+		into.Append(first, data)
 	}
-	return dst, rows.Err()
+	return rows.Err()
 }
 
 // reindex makes the index anew from the memories.

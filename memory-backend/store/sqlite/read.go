@@ -182,16 +182,18 @@ func rank(ctx context.Context, t *readTx, terms []string) (*search.Ranking, erro
 		return nil, err
 	}
 	ranking := search.NewRanking(docs, length, first, last)
-	var buffer []search.Posting
+	var blocks search.Blocks
 	for _, term := range terms {
 		hash, err := t.keys.Hash(hashTerm, term)
 		if err != nil {
 			return nil, err
 		}
-		if buffer, err = postings(ctx, t, buffer[:0], hash); err != nil {
+		if err := postings(ctx, t, &blocks, hash); err != nil {
 			return nil, err
 		}
-		ranking.Add(buffer)
+		if err := ranking.Add(&blocks); err != nil {
+			return nil, err
+		}
 	}
 	return ranking, nil
 }
