@@ -86,7 +86,7 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 	if err != nil {
 		return nil, err
 	}
-	security, err := p.SecurityHeaders()
+	security, err := p.EnforcedHeaders()
 	if err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}

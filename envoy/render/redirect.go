@@ -25,7 +25,7 @@ func redirectListener(p *policy.Policy, a addresses) (*listenerv3.Listener, erro
 	if err != nil {
 		return nil, fmt.Errorf("envoy.tls.redirect: %w", err)
 	}
-	security, err := p.SecurityHeaders()
+	security, err := p.EnforcedHeaders()
 	if err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}

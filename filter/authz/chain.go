@@ -82,6 +82,7 @@ type plan struct {
 	class    [2]class          // by whether the method writes
 	places   places            // that name whom a request is for
 	remove   []string          // from every request, but for what is set on it
+	kept     []string          // the same for a request whose credentials go on
 }
 
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
@@ -92,7 +93,7 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 	if c.cors, err = cors.New(p.CORSPolicy()); err != nil {
 		return nil, fmt.Errorf("cors: %w", err)
 	}
-	if c.security, err = p.SecurityHeaders(); err != nil {
+	if c.security, err = p.EnforcedHeaders(); err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	if p.PII.Key != "" {
@@ -156,6 +157,9 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 		out.remove = append(out.remove, forwarding[:]...)
 	}
 	out.remove = slices.Clip(out.remove)
+	if c.policy.Envoy.TrustedHops == 0 {
+		out.kept = forwarding[:len(forwarding):len(forwarding)]
+	}
 	for i, name := range [...]string{"read", "write"} {
 		if r.Class != "" {
 			name = r.Class
@@ -209,11 +213,13 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		pass = func(Step) {}
 	}
 
-	if r.Unaudited != nil {
+	if r.Unaudited != nil && c.policy.Audit.Mode == policy.ModeShadow {
+		pass(d.wouldDeny(StageAudit, ReasonAudit, r.Unaudited))
+	} else if r.Unaudited != nil {
 		return c.deny(d, r, StageAudit, ReasonAudit, problem.Unavailable, r.Unaudited)
 	}
 	if c.cors.IsPreflight(r.Method, r.Origin, r.RequestMethod) {
-		return c.preflight(d, r)
+		return c.preflight(d, r, pass)
 	}
 	pass(Step{StagePreflight, Pass, "not a preflight"})
 
@@ -236,38 +242,41 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		return c.allow(d, r, plan)
 	}
 
-	creds, err := identity.Extract(r.Authorization, r.APIKey, r.Session)
-	if err != nil {
-		return c.refuse(d, r, StageCredential, err)
+	// memgate's own routes have nobody behind them who would decide.
+	mode := c.policy.Identity.Mode
+	if route.Own {
+		mode = policy.ModeEnforce
 	}
-	peer := creds == (identity.Credentials{}) && c.deps.Mesh != nil && r.Peer != ""
-	if creds == (identity.Credentials{}) && !peer {
-		return c.deny(d, r, StageCredential, identity.ReasonNoCredentials, problem.Unauthenticated, nil)
+	d.asSent = mode == policy.ModeShadow || mode == policy.ModeOff
+	if mode == policy.ModeOff {
+		pass(Step{StageCredential, Off, "identity.mode is off"})
+		return c.unidentified(ctx, d, r, plan)
 	}
-	d.proven = creds.Proven
-	if told {
-		pass(Step{StageCredential, Pass, kinds(creds, peer)})
-	}
-
-	if d.Principal, err = c.verify(ctx, r, creds, plan); err == nil && !peer {
-		err = c.beside(r, d.Principal)
-	}
-	if err != nil {
-		d.Principal = nil
-		return c.refuse(d, r, StageVerify, err)
-	}
-	if told { // else the text is not made
-		pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
+	if stage, err := c.identify(ctx, r, d, plan, told, pass); err != nil && mode == policy.ModeShadow {
+		pass(d.wouldDeny(stage, identity.ReasonOf(err), errors.Unwrap(err)))
+		return c.unidentified(ctx, d, r, plan)
+	} else if err != nil {
+		return c.refuse(d, r, stage, err)
 	}
 
 	tenants, agents, err := plan.places.find(r, &match)
-	if err != nil {
+	shadowTenant := c.policy.Tenant.Mode == policy.ModeShadow
+	switch {
+	case c.policy.Tenant.Mode == policy.ModeOff:
+		pass(Step{StageTenant, Off, "tenant.mode is off"})
+	case err != nil && shadowTenant:
+		pass(d.wouldDeny(StageTenant, ReasonQuery, err))
+	case err != nil:
 		return c.deny(d, r, StageTenant, ReasonQuery, problem.MalformedRequest, err)
+	default:
+		if err := sameTenant(d.Principal, &tenants); err != nil && shadowTenant {
+			pass(d.wouldDeny(StageTenant, identity.ReasonOf(err), errors.Unwrap(err)))
+		} else if err != nil {
+			return c.refuse(d, r, StageTenant, err)
+		} else {
+			pass(Step{StageTenant, Pass, d.Principal.Tenant})
+		}
 	}
-	if err := sameTenant(d.Principal, &tenants); err != nil {
-		return c.refuse(d, r, StageTenant, err)
-	}
-	pass(Step{StageTenant, Pass, d.Principal.Tenant})
 
 	if c.policy.Access.Mode == policy.ModeOff {
 		pass(Step{StageAccess, Off, "access.mode is off"})
@@ -294,6 +303,45 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 
 	// The caller may have gone, or Envoy may have given up: an answer that
 	// comes too late must not count as a permission.
+	if err := ctx.Err(); err != nil {
+		return c.deny(d, r, StageAllow, ReasonCancelled, problem.Unavailable, err)
+	}
+	return c.allow(d, r, plan)
+}
+
+// identify finds out whose request it is. With an error it says at which stage.
+func (c *Chain) identify(ctx context.Context, r *Request, d *Decision, plan *plan, told bool, pass func(Step)) (Stage, error) {
+	creds, err := identity.Extract(r.Authorization, r.APIKey, r.Session)
+	if err != nil {
+		return StageCredential, err
+	}
+	peer := creds == (identity.Credentials{}) && c.deps.Mesh != nil && r.Peer != ""
+	if creds == (identity.Credentials{}) && !peer {
+		return StageCredential, identity.Unauthenticated(identity.ReasonNoCredentials, nil)
+	}
+	d.proven = creds.Proven
+	if told { // else the text is not made
+		pass(Step{StageCredential, Pass, kinds(creds, peer)})
+	}
+
+	principal, err := c.verify(ctx, r, creds, plan)
+	if err == nil && !peer {
+		err = c.beside(r, principal)
+	}
+	if err != nil {
+		return StageVerify, err
+	}
+	d.Principal = principal
+	if told {
+		pass(Step{StageVerify, Pass, "subject " + d.Principal.Subject})
+	}
+	return "", nil
+}
+
+// unidentified lets a request go on of which nobody knows whose it is. There is
+// no tenant, no scope and no rate to hold it to.
+func (c *Chain) unidentified(ctx context.Context, d *Decision, r *Request, plan *plan) *Decision {
+	d.Principal = identity.Anonymous()
 	if err := ctx.Err(); err != nil {
 		return c.deny(d, r, StageAllow, ReasonCancelled, problem.Unavailable, err)
 	}
@@ -426,10 +474,34 @@ func writes(method string) int {
 	return 1
 }
 
-func (c *Chain) preflight(d *Decision, r *Request) *Decision {
+// preflight answers a CORS preflight, or sends it on where cross-origin rules are
+// not enforced: to the upstream alone, with nothing of the caller's, on the route of
+// the request that it asks for.
+func (c *Chain) preflight(d *Decision, r *Request, pass func(Step)) *Decision {
 	d.Stage, d.Response = StagePreflight, append(d.Response, c.security.Set...)
 	var ok bool
-	if d.Response, ok = c.cors.Preflight(d.Response, r.Origin, r.RequestMethod, r.RequestHeaders, r.PrivateNetwork); ok {
+	d.Response, ok = c.cors.Preflight(d.Response, r.Origin, r.RequestMethod, r.RequestHeaders, r.PrivateNetwork)
+	mode := c.policy.CORS.Mode
+	if mode == policy.ModeShadow || mode == policy.ModeOff {
+		if match, found := c.policy.Match(r.RequestMethod, r.Path); !found {
+			d.Response = nil
+			return c.deny(d, r, StageRoute, ReasonNoRoute, problem.NoRoute, nil)
+		} else if !match.Route.Own {
+			switch {
+			case mode == policy.ModeOff:
+				pass(Step{StagePreflight, Off, "cors.mode is off"})
+			case ok:
+				pass(Step{StagePreflight, Pass, "a preflight"})
+			default:
+				pass(d.wouldDeny(StagePreflight, ReasonOrigin, nil))
+			}
+			plan := c.plans[match.Route]
+			d.Route, d.Content, d.Response, d.asSent = match.Route.Name, plan.content, nil, true
+			d.Principal = identity.Anonymous()
+			return c.allow(d, r, plan)
+		}
+	}
+	if ok {
 		d.Status, d.Reason = 204, ReasonPreflight
 		return d
 	}
@@ -460,10 +532,15 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	if plan.hashes { // callers without a tenant share one key
 		d.HashKey = c.hashKeys.of(d.Principal.Tenant)
 	}
-	if c.credential != nil && plan.audience != OwnAudience {
+	// Its own key would open the upstream to whom it refuses without.
+	unknown := d.asSent && d.Principal.Kind == identity.KindAnonymous
+	if c.credential != nil && plan.audience != OwnAudience && !unknown {
 		d.Upstream = append(d.Upstream, *c.credential)
 	}
 	d.Remove = plan.remove
+	if d.asSent {
+		d.Remove = plan.kept
+	}
 	for _, name := range d.Spoofed {
 		d.Remove = appendUnset(d.Remove, name, d.Upstream)
 	}
@@ -497,6 +574,9 @@ func (c *Chain) refuse(d *Decision, r *Request, stage Stage, err error) *Decisio
 	switch identity.ClassOf(err) {
 	case identity.ClassUnauthenticated:
 		p = problem.InvalidCredentials
+		if reason == identity.ReasonNoCredentials {
+			p = problem.Unauthenticated
+		}
 	case identity.ClassMalformed:
 		p = problem.MalformedCredentials
 		if reason == identity.ReasonAmbiguousCredentials || reason == identity.ReasonRepeatedCredential {
@@ -527,7 +607,9 @@ func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reaso
 	d.Upstream, d.Remove, d.Content, d.HashKey, d.Agent = nil, nil, "", "", ""
 	d.Status, d.Problem = p.Status, p
 	d.Response = append(d.Response, c.security.Set...)
-	d.Response = c.cors.Response(d.Response, r.Origin)
+	if mode := c.policy.CORS.Mode; mode != policy.ModeShadow && mode != policy.ModeOff {
+		d.Response = c.cors.Response(d.Response, r.Origin)
+	}
 	if value := c.challenge(d); value != "" {
 		d.Response = append(d.Response, headers.Header{Name: "www-authenticate", Value: value})
 	}

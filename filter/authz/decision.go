@@ -63,6 +63,7 @@ type Decision struct {
 	Status  int
 	Problem problem.Problem // zero for a preflight's 204
 
+	asSent bool   // the caller's credentials go on to the upstream
 	tenant string // whose place the request has
 	lease  string // of that place, or ""
 

@@ -114,7 +114,7 @@ func (s *Service) logDenial(ctx context.Context, r *Request, d *Decision) {
 // of ours always, else on request.
 func (s *Service) logShadow(ctx context.Context, r *Request, d *Decision, would *Denial) {
 	level := slog.LevelDebug
-	if would.Reason == ReasonLimiter {
+	if would.Reason == ReasonLimiter || would.Reason == ReasonAudit {
 		level = slog.LevelWarn
 	}
 	if !s.log.Enabled(ctx, level) {

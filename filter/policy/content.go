@@ -58,6 +58,7 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 		// memgate's own answers are for the caller: its token, its issuer.
 		out.Response.PII = pii.Policy{}
 	}
+	p.inModes(&out)
 	return out, out.Validate()
 }
 

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // laterKey explains keys that a reader of other documents, or of other
 // gateways, expects and that this version does not have. It returns "" for
@@ -9,8 +12,8 @@ func laterKey(key, path string) (rule, message string) {
 	switch word := fold(key); {
 	case strings.HasPrefix(word, "failure"), strings.HasPrefix(word, "failopen"), word == "onerror", word == "onfailure", word == "statusonerror":
 		return "fail-open", `there is no key "` + failKey(key) + `"` + in(path) + ": memgate has no fail-open; when a part of it fails the request is refused, so remove the key"
-	case word == "mode" && path != "access" && path != "limits":
-		return "later", `"mode"` + in(path) + " is not in this version: it exists for access and limits (access.mode, limits.mode: enforce, shadow or off), and everything else always enforces; remove the key"
+	case word == "mode" && !hasMode(path):
+		return "later", `"mode"` + in(path) + " is not a key: cors, headers, identity, tenant, access, limits, content, pii and audit have one, and everything else always enforces; remove it"
 	case strings.HasPrefix(word, "poison"):
 		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
 	case word == "reveal":
@@ -31,4 +34,9 @@ func failKey(key string) string {
 		return key[:4] + "…"
 	}
 	return key
+}
+
+// hasMode reports whether the section at path has a mode.
+func hasMode(path string) bool {
+	return slices.ContainsFunc(new(Policy).sections(), func(s section) bool { return s.name == path })
 }

@@ -165,7 +165,7 @@ func (l *linter) content(path string, r *Route) {
 
 	// What the Wasm filter would refuse for any other reason, such as too many
 	// fields. It is looked at only when its parts are sound.
-	if l.reported(path) || l.reported("compare.") || l.reported(strings.TrimSuffix(path, ".content")+".compare") || l.reported("cors.") || l.reported("headers.") || l.reported("pii.") {
+	if l.reported(path) || l.reported("compare.") || l.reported(strings.TrimSuffix(path, ".content")+".compare") || l.reported("cors.") || l.reported("headers.") || l.reported("pii.") || l.reported("content.") {
 		return
 	}
 	if _, err := l.p.Content(r); err != nil {

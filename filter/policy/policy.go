@@ -28,6 +28,9 @@ type Policy struct {
 	CORS        CORS        `yaml:"cors" doc:"cross-origin requests; nothing is allowed unless named"`
 	Headers     Headers     `yaml:"headers" doc:"security headers on every response"`
 	Identity    Identity    `yaml:"identity" doc:"who may make a request"`
+	Tenant      Tenancy     `yaml:"tenant" doc:"the comparison of tenants"`
+	Checks      Checks      `yaml:"content" doc:"the checks of request bodies, which routes[].content describes"`
+	Unenforced  []string    `yaml:"unenforced" doc:"which of identity, tenant and audit may be in shadow or off although environment is production"`
 	Compare     Compare     `yaml:"compare" doc:"where requests name a tenant or an agent, which must then be the caller's; in a path {tenant}, {tenant_id} and {agent_id} do so always"`
 	Access      Access      `yaml:"access" doc:"what principals may do"`
 	State       State       `yaml:"state" doc:"where sessions and what was revoked are kept; in memory unless a place is named"`
@@ -93,6 +96,7 @@ type Transaction struct {
 
 // CORS is the cross-origin policy (Fetch standard, section 3.2).
 type CORS struct {
+	Mode                string   `yaml:"mode" doc:"enforce answers preflights and sets the headers of all responses; shadow sends preflights on to the upstream, leaves its headers as they are, and audits which preflights would be refused; off does so without a trace" enum:"enforce,shadow,off" default:"enforce"`
 	AllowOrigins        []string `yaml:"allow_origins" doc:"exact origins, https://*.example.com, or *"`
 	AllowMethods        []string `yaml:"allow_methods" doc:"methods of a cross-origin request" default:"GET,HEAD,POST,PUT,PATCH,DELETE"`
 	AllowHeaders        []string `yaml:"allow_headers" doc:"request headers of a cross-origin request" default:"authorization,content-type,x-api-key,x-session-token,x-request-id"`
@@ -104,12 +108,14 @@ type CORS struct {
 
 // Headers are the security headers of every response.
 type Headers struct {
+	Mode     string            `yaml:"mode" doc:"enforce sets and removes headers; shadow leaves the upstream's as they are and audits where they are not these; off leaves them" enum:"enforce,shadow,off" default:"enforce"`
 	Preset   string            `yaml:"preset" doc:"api for JSON services, web for pages" enum:"api,web" default:"api"`
 	Override map[string]string `yaml:"override" doc:"header name to value; an empty value leaves that header out"`
 }
 
 // Identity says who may make a request.
 type Identity struct {
+	Mode     string    `yaml:"mode" doc:"enforce refuses a request without a valid credential; shadow lets it pass as anonymous, without a Txn-Token and without upstream.credential, and audits why it would be refused; off does not look at credentials; in both the client's credential goes on to the upstream, and memgate's own routes are enforced" enum:"enforce,shadow,off" default:"enforce"`
 	Issuers  []Issuer  `yaml:"issuers" doc:"issuers of JSON Web Tokens"`
 	APIKeys  *APIKeys  `yaml:"api_keys" doc:"keys that memgate issued"`
 	DPoP     DPoP      `yaml:"dpop" doc:"proofs that the sender of a token holds the key that it is bound to (RFC 9449)"`
@@ -205,6 +211,16 @@ type Access struct {
 	Roles map[string][]string `yaml:"roles" doc:"name of a role to the scopes that it brings"`
 }
 
+// Tenancy says how tenants are compared.
+type Tenancy struct {
+	Mode string `yaml:"mode" doc:"enforce refuses a request that names another tenant than its credential is of, in the path or where compare says; shadow lets it pass and audits that it would be refused, apart from what a body names, which is not looked at; off does not look; the upstream gets the tenant of the credential in any case" enum:"enforce,shadow,off" default:"enforce"`
+}
+
+// Checks says how request bodies are checked.
+type Checks struct {
+	Mode string `yaml:"mode" doc:"enforce refuses a body against the rules of its route: encoding, type, length, form, depth, fields; shadow lets it pass and audits that it would be refused; off does not look; pii.mode must then be shadow or off, too" enum:"enforce,shadow,off" default:"enforce"`
+}
+
 // Compare says where requests name a tenant or an agent.
 type Compare struct {
 	Tenant *Named `yaml:"tenant" doc:"where a tenant is named; another than the credential's is refused with 403"`
@@ -220,6 +236,7 @@ type Named struct {
 
 // PII says what is done with each entity in each direction.
 type PII struct {
+	Mode     string  `yaml:"mode" doc:"enforce acts; shadow counts and audits what is found and leaves bodies as they are, of whatever type and encoding responses are; off does not search" enum:"enforce,shadow,off" default:"enforce"`
 	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
 	Response Actions `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
 	Key      Secret  `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
@@ -285,6 +302,7 @@ type Content struct {
 
 // Audit is where the audit lines go, and what happens when they cannot be written.
 type Audit struct {
+	Mode       string   `yaml:"mode" doc:"enforce writes a line for each request; shadow writes them, refuses nothing while they cannot be written whatever on_failure says, and counts what would be refused; off writes none" enum:"enforce,shadow,off" default:"enforce"`
 	File       string   `yaml:"file" doc:"path of the log; - for standard output, which has no checkpoints" default:"-"`
 	Key        Secret   `yaml:"key" doc:"Ed25519 key that signs the log's checkpoints; a file that does not exist is created with mode 0600" default:"file:audit.key"`
 	OnFailure  string   `yaml:"on_failure" doc:"what happens to requests while audit lines cannot be written: deny refuses them with 503, continue lets them pass without a trace" enum:"deny,continue" default:"deny"`

@@ -102,15 +102,27 @@ var rows = []struct {
 	{name: "unknown key at the top", change: map[string]string{"corse": "{}"}, finding: "error unknown-key corse"},
 	{name: "merge key", change: map[string]string{"cors": "{ <<: { max_age: 1s } }"}, finding: "error unknown-key cors.<<"},
 	{name: "mode", change: map[string]string{"mode": "shadow"}, finding: "error later mode"},
-	{name: "mode of a section", change: map[string]string{"cors": "{ mode: shadow }"}, finding: "error later cors.mode"},
+	{name: "mode of a section without one", change: map[string]string{"transaction": "{ mode: shadow }"}, finding: "error later transaction.mode"},
 	{name: "mode of Redis", change: map[string]string{"limits": "{ store: redis, redis: { url: env:R, mode: off } }"}, finding: "error later limits.redis.mode"},
-	{name: "mode of identity", change: map[string]string{"identity": "{ mode: shadow, api_keys: { file: file:k } }"}, finding: "error later identity.mode"},
+	{name: "identity in shadow before an upstream that wants a key", change: map[string]string{"identity": "{ mode: off, api_keys: { file: file:k } }", "upstream": `{ address: "127.0.0.1:3", credential: { value: env:K } }`}, finding: "warning mode-identity identity.mode"},
 	{name: "mode in capitals", change: map[string]string{"access": "{ Mode: shadow }"}, finding: "error unknown-key access.Mode"},
 	{name: "access in no mode", change: map[string]string{"access": "{ mode: audit }"}, finding: "error enum access.mode"},
 	{name: "limits in no mode", change: map[string]string{"limits": "{ mode: false }"}, finding: "error type limits.mode"},
 	{name: "access enforced", change: map[string]string{"access": "{ mode: enforce }", "limits": "{ mode: enforce }"}},
 	{name: "access in shadow", change: map[string]string{"access": "{ mode: shadow }"}, finding: "warning mode-shadow access.mode"},
 	{name: "access off", change: map[string]string{"access": "{ mode: off }"}, finding: "warning mode-off access.mode"},
+	{name: "cors in shadow", change: map[string]string{"cors": "{ mode: shadow }"}, finding: "warning mode-shadow cors.mode"},
+	{name: "headers off", change: map[string]string{"headers": "{ mode: off }"}, finding: "warning mode-off headers.mode"},
+	{name: "tenant in shadow", change: map[string]string{"tenant": "{ mode: shadow }"}, finding: "warning mode-shadow tenant.mode"},
+	{name: "audit off", change: map[string]string{"audit": "{ mode: off }"}, finding: "warning mode-off audit.mode"},
+	{name: "pii in shadow", change: map[string]string{"pii": "{ mode: shadow }"}, finding: "warning mode-shadow pii.mode"},
+	{name: "bodies searched and not checked", change: map[string]string{"content": "{ mode: shadow }"}, finding: "error mode-content content.mode"},
+	{name: "identity in shadow", change: map[string]string{"identity": "{ mode: shadow, api_keys: { file: file:k } }"}, finding: "warning mode-shadow identity.mode"},
+	{name: "identity in shadow in production", change: map[string]string{"environment": "production", "identity": "{ mode: shadow, api_keys: { file: file:k } }"}, finding: "error mode-production identity.mode"},
+	{name: "identity in shadow in production on purpose", change: map[string]string{"environment": "production", "unenforced": "[identity]", "identity": "{ mode: shadow, api_keys: { file: file:k } }"}, finding: "warning mode-shadow identity.mode"},
+	{name: "audit off in production", change: map[string]string{"environment": "production", "audit": "{ mode: off }"}, finding: "error mode-production audit.mode"},
+	{name: "limits in shadow in production", change: map[string]string{"environment": "production", "limits": "{ mode: shadow }"}, finding: "warning mode-shadow limits.mode"},
+	{name: "nothing that can be unenforced", change: map[string]string{"unenforced": "[acess]"}, finding: "error mode-production unenforced[0]"},
 	{name: "limits in shadow", change: map[string]string{"limits": "{ mode: shadow }"}, finding: "warning mode-shadow limits.mode"},
 	{name: "limits off", change: map[string]string{"limits": "{ mode: off }"}, finding: "warning mode-off limits.mode"},
 	{name: "poison", change: routes("{ match: { path: /a }, require: { scopes: [s] }, content: { poison: quarantine } }"), finding: "error later routes[0].content.poison"},
@@ -498,8 +510,8 @@ func TestModes(t *testing.T) {
 	if err != nil || p.Access.Mode != ModeEnforce || p.Limits.Mode != ModeEnforce {
 		t.Errorf("%v: %+v %+v", err, p.Access, p.Limits)
 	}
-	_, _, err = Parse([]byte(write(map[string]string{"pii": "{ mode: shadow }"})), "memgate.yaml", "")
-	if err == nil || !strings.Contains(err.Error(), "in pii") || !strings.Contains(err.Error(), "access.mode") || !strings.Contains(err.Error(), "limits.mode") {
+	_, _, err = Parse([]byte(write(map[string]string{"transaction": "{ mode: shadow }"})), "memgate.yaml", "")
+	if err == nil || !strings.Contains(err.Error(), "in transaction") || !strings.Contains(err.Error(), "access, limits") {
 		t.Errorf("%v", err)
 	}
 }

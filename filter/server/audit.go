@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -30,6 +31,12 @@ func (s *Server) auditLog(p *policy.Policy, old *build) (*audit.Writer, error) {
 	if config.Sync, ok = audit.ParseSyncPolicy(a.Fsync); !ok {
 		return nil, fmt.Errorf("fsync: %q is not known", a.Fsync)
 	}
+	if a.Mode == policy.ModeOff {
+		return audit.New(io.Discard, config), nil
+	}
+	if old != nil && old.policy.Audit.Mode == policy.ModeOff {
+		old = nil // what it has writes nothing
+	}
 	if a.File == "-" {
 		if old != nil && old.policy.Audit.File == "-" {
 			return old.audit, nil
@@ -57,7 +64,7 @@ func (s *Server) writeAudit(e *audit.Event) error { return s.current.Load().audi
 // auditFault is why requests must be refused for want of an audit log, or nil.
 func (s *Server) auditFault() error {
 	b := s.current.Load()
-	if b == nil || b.policy.Audit.OnFailure != "deny" {
+	if b == nil || b.policy.Audit.OnFailure != "deny" && b.policy.Audit.Mode != policy.ModeShadow {
 		return nil
 	}
 	return b.audit.Err()
