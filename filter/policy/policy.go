@@ -207,7 +207,7 @@ func (r *Resource) MetadataURL() string {
 
 // Access says what principals may do.
 type Access struct {
-	Mode  string              `yaml:"mode" doc:"enforce refuses a request without the scopes of its route, of a session for another agent, or against the condition; shadow lets it pass and counts and audits that it would be refused; off does not look; identity and tenant are always enforced" enum:"enforce,shadow,off" default:"enforce"`
+	Mode  string              `yaml:"mode" doc:"enforce refuses a request without the scopes of its route, of a session for another agent, or against the condition; shadow lets it pass and counts and audits that it would be refused; off does not look" enum:"enforce,shadow,off" default:"enforce"`
 	Roles map[string][]string `yaml:"roles" doc:"name of a role to the scopes that it brings"`
 }
 
