@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	s.service.Guard(s.auditFault)
 	s.auditMetrics(registry)
 	logging.Disable() // of go-redis, which tells nothing that Changed does not
-	registry.MustRegister(limiterCollector{s}, stateCollector{s})
+	registry.MustRegister(limiterCollector{s}, stateCollector{s}, identityCollector{s})
 
 	p, warnings, err := policy.Load(o.Config)
 	if err != nil {
