@@ -101,7 +101,7 @@ func TestAudit(t *testing.T) {
 			}
 			return nil
 		})
-		same(t, got[0], event{Method: "GET", Decision: "error", Stage: "envoy", Status: 400})
+		same(t, got[0], event{Method: "GET", Decision: "error", Stage: "envoy", Reason: "path_normalization_failed", Status: 400})
 	})
 
 	secrets := []string{token, reader, key, auditEmail, auditContent, auditPath, auditQuery, auditHeader, "203.0.113.77"}

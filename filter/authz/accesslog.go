@@ -132,7 +132,7 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 	if e.Decision == "" {
 		// The request never got an answer of the authz service: Envoy
 		// refused it, or the service was out of reach.
-		e.Decision, e.Stage = audit.Failure, "envoy"
+		e.Decision, e.Stage, e.Reason = audit.Failure, "envoy", envoyReason(e.Details)
 		if e.Status == http.StatusBadRequest {
 			// Envoy refuses a path before it replaces the request id that the
 			// client sent. The trail never holds one that a client chose.
@@ -140,6 +140,27 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 		}
 	}
 	return e
+}
+
+// maxReason bounds a reason that Envoy gives.
+const maxReason = 64
+
+// envoyReason is why Envoy answered by itself: the first word of its response code
+// details, which are from a list of Envoy's own. What may follow it, such as the
+// text of an error, stays behind.
+func envoyReason(details string) string {
+	end := 0
+	for end < len(details) && end < maxReason {
+		c := details[end]
+		if c != '_' && c != '.' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			break
+		}
+		end++
+	}
+	if end == 0 {
+		return "unknown"
+	}
+	return details[:end]
 }
 
 func text(fields map[string]*structpb.Value, key string) string {
