@@ -121,6 +121,7 @@ func (s *Store) issue(ctx context.Context, p *identity.Principal, agent string, 
 	if _, err := io.ReadFull(s.random, raw[:]); err != nil {
 		return "", Session{}, identity.Unavailable(identity.ReasonInternal, err)
 	}
+	raw[0] &= 0x7f // an id that begins with a hyphen would look like a flag on a command line
 	id := base64.RawURLEncoding.EncodeToString(raw[:])
 	r := &record{
 		started: now,

@@ -239,17 +239,46 @@ func (i *issuer) principal(c claims, signed string, at *Stage) (*identity.Princi
 	if reason != "" {
 		return nil, reason
 	}
+	return &identity.Principal{
+		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
+		Issuer: i.cfg.Issuer, ID: c.id(signed), Bound: bound,
+	}, ""
+}
+
+// id names a token: its "jti" (RFC 7519, section 4.1.7), or where that is of no use a
+// digest of what the signature covers. Not of the signature: whoever has a token can make
+// another of some algorithms from it, and would so have a token with another name.
+func (c claims) id(signed string) string {
 	id, ok := strictjson.Lookup(c, "jti").Text()
 	if !ok || len(id) > maxTokenID || !identity.ValidSubject(id) {
-		// Of what is signed alone: whoever has a token can write another signature of
-		// some algorithms from its own, and would so get a token with another name.
 		digest := sha256.Sum256([]byte(signed))
 		id = "sha256:" + hex.EncodeToString(digest[:8])
 	}
-	return &identity.Principal{
-		Kind: identity.KindJWT, Subject: subject, Tenant: name, Scopes: granted,
-		Issuer: i.cfg.Issuer, ID: id, Bound: bound,
-	}, ""
+	return id
+}
+
+// Name tells how a token that is at hand is called: its issuer, the ID that its principal
+// would have, and when it expires, zero if it does not say. Nothing of it is verified. The
+// error is an *identity.Error.
+func Name(compact string) (issuer, id string, expires time.Time, err error) {
+	if len(compact) > MaxLength {
+		return "", "", time.Time{}, identity.Unauthenticated(identity.ReasonTokenTooLong, nil)
+	}
+	jws, reason := parseCompact(compact, formOfToken)
+	if reason != "" {
+		return "", "", time.Time{}, identity.Unauthenticated(reason, nil)
+	}
+	c, reason := parseClaims(nil, jws.payload)
+	if reason == "" {
+		issuer, reason = c.issuer()
+	}
+	if reason != "" {
+		return "", "", time.Time{}, identity.Unauthenticated(reason, nil)
+	}
+	if exp, has, ok := c.date("exp"); has && ok {
+		expires = time.Unix(exp, 0).UTC()
+	}
+	return issuer, c.id(jws.input), expires, nil
 }
 
 // tenantName makes the tenant of the claims that the issuer's rule names.

@@ -410,6 +410,14 @@ func TestTokenNames(t *testing.T) {
 			t.Errorf("%s: %q, %q", jti, one.ID, two.ID)
 		}
 		names[one.ID] = true
+		if issuer, id, expires, err := Name(r.ec.sign("ES256", r.ec.header("ES256"), claims)); err != nil || id != one.ID || issuer != testIssuer || !expires.Equal(one.Expires) {
+			t.Errorf("%s is called %q of %q until %v, %v", jti, id, issuer, expires, err)
+		}
+	}
+	for _, text := range []string{"", "a.b.c", strings.Repeat("a", MaxLength+1), r.ec.sign("ES256", r.ec.header("ES256"), "{}")} {
+		if _, _, _, err := Name(text); !identity.IsUnauthenticated(err) {
+			t.Errorf("%.20s: %v", text, err)
+		}
 	}
 	if p := verify(strings.Replace(goodClaims, `"iat":1777636800,`, "", 1)); !p.Issued.IsZero() {
 		t.Errorf("without iat: issued %v", p.Issued)

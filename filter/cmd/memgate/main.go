@@ -67,7 +67,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), checkCommand(), schemaCommand(), renderCommand(), keyCommand(),
 		tokenCommand(), piiCommand(), explainCommand(), devCommand(), healthcheckCommand(),
-		docsCommand(), auditCommand(),
+		docsCommand(), auditCommand(), revokeCommand(), sessionCommand(),
 	)
 	return root
 }
