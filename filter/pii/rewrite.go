@@ -111,6 +111,8 @@ type Rewriter struct {
 	resume   int             // offset at which text begins behind malformed JSON
 	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
 	npend    int
+	pendFold [maxFold]byte // a sequence that is folded, perhaps, that a part's end splits
+	nfold    int
 	scratch  []byte
 	parts    gathered // of a value that comes in parts
 
@@ -155,7 +157,7 @@ func (r *Rewriter) Reset() {
 	r.err, r.counts = nil, [NumEntities]uint32{}
 	r.win.begin(nil, 0)
 	r.clearContext()
-	r.inText, r.scalar, r.npend = false, scalar{}, 0
+	r.inText, r.scalar, r.npend, r.nfold = false, scalar{}, 0, 0
 	r.nested.begin()
 	r.chunk, r.chunkAt, r.held, r.heldAt, r.done = nil, 0, r.held[:0], 0, 0
 	switch r.cfg.Format {

@@ -93,7 +93,7 @@ func (r *Rewriter) skip(dst *[]byte) bool {
 // harmless reports whether nothing can be found in a whole string: it has no byte
 // that the scanner would look at. Most strings of most bodies have none.
 func harmless(text []byte) bool {
-	return len(text) < direct && nextTrigger(text, 0) == len(text)
+	return len(text) < direct && nextTrigger(text, 0) == len(text) && !folds(text)
 }
 
 // closeJSON ends the input of the lexer.

@@ -119,6 +119,14 @@ func (r *Rewriter) begin(context []byte, raw int) {
 
 // plain takes a part of the text that stands for itself.
 func (r *Rewriter) plain(dst, text []byte) []byte {
+	if r.nfold > 0 || nextFold(text, 0) < len(text) {
+		return r.folded(dst, text)
+	}
+	return r.unfolded(dst, text)
+}
+
+// unfolded takes a part of the text in which nothing is folded.
+func (r *Rewriter) unfolded(dst, text []byte) []byte {
 	if len(text) >= direct {
 		return r.direct(dst, text)
 	}
@@ -131,6 +139,20 @@ func (r *Rewriter) plain(dst, text []byte) []byte {
 
 // escape takes an escape of n bytes and what it decodes to.
 func (r *Rewriter) escape(dst, text []byte, n int) []byte {
+	dst = r.flushFold(dst)
+	if i := nextFold(text, 0); i < len(text) {
+		if c, shows, width, v := fold(text, i); v == found && width == len(text) {
+			text = text[:0]
+			if shows {
+				text = []byte{c}
+			}
+		}
+	}
+	return r.decoded(dst, text, n)
+}
+
+// decoded takes n bytes that stand for other text.
+func (r *Rewriter) decoded(dst, text []byte, n int) []byte {
 	r.win.escape(text, n)
 	if len(r.win.buf)-r.win.from > batch {
 		dst = r.scan(dst, false)
@@ -140,6 +162,7 @@ func (r *Rewriter) escape(dst, text []byte, n int) []byte {
 
 // finish ends the text.
 func (r *Rewriter) finish(dst []byte) []byte {
+	dst = r.flushFold(dst)
 	dst = r.scan(dst, true)
 	r.inText = false
 	return dst
