@@ -99,13 +99,17 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 	if g.n < 2 {
 		return
 	}
-	s.letters(best, b, g)
+	sizes := g.shape(0, 2)
+	switch sizes {
+	case 0x22, 0x63, 0x64, 0x23:
+		s.letters(best, b, g)
+	}
 	// ends says whether a value of k groups can end where they do.
 	ends := func(k int) bool {
 		end = g.end[k-1]
 		return rightBounded(b, end)
 	}
-	switch g.shape(0, 2) {
+	switch sizes {
 	case 0x64:
 		if c := g.sep[0]; (c == '-' || c == ' ') && ends(2) && personnummer(d[:10]) {
 			take(SEPersonnummer, 0.55)
@@ -122,9 +126,12 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			}
 		}
 	}
-	s.dates(best, b, g)
 	if g.n < 3 {
 		return
+	}
+	switch sizes {
+	case 0x11, 0x12, 0x21, 0x22, 0x41, 0x42:
+		s.dates(best, b, g)
 	}
 	c := g.sep[0]
 	switch g.shape(0, 3) {

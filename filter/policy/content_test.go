@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -114,6 +115,34 @@ func TestGroupRules(t *testing.T) {
 		if got := body.Request.PII.Actions[e]; got != want {
 			t.Errorf("%s is %s, want %s", e, got, want)
 		}
+	}
+}
+
+// What a policy adds to the entities is the same for each route and both directions.
+func TestCustomEntities(t *testing.T) {
+	p := &Policy{Headers: Headers{Preset: "api"}, PII: PII{
+		Request: Actions{"CUSTOM": "block"},
+		Custom:  []CustomEntity{{Name: "STAFF", Words: []string{"Blue Heron"}, Prefixes: []string{"staff_"}, Patterns: []string{`EMP-\d{4}`}}},
+		Allow:   []string{"support@example.com"},
+	}}
+	body, err := p.Content(&Route{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := content.Parse(body.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pii.CustomConfig{
+		Rules: []pii.CustomRule{{Name: "STAFF", Words: []string{"Blue Heron"}, Prefixes: []string{"staff_"}, Patterns: []string{`EMP-\d{4}`}}},
+		Allow: []string{"support@example.com"},
+	}
+	if !reflect.DeepEqual(got.Custom.Config(), want) || got.Request.PII.Actions[pii.Custom] != pii.Block || got.Response.PII.Actions[pii.Custom] != pii.Redact {
+		t.Errorf("%+v", got.Custom.Config())
+	}
+	p.PII.Custom[0].Patterns = []string{"a*"}
+	if _, err := p.Content(&Route{}); err == nil {
+		t.Error("a pattern without a bound is taken")
 	}
 }
 
