@@ -199,6 +199,14 @@ func TestCheck(t *testing.T) {
 	})
 }
 
+// A broken connection is noticed, and asked for again, within the second that is
+// promised.
+func TestBreakIsNoticedWithinASecond(t *testing.T) {
+	if wait+answer+retry > time.Second {
+		t.Errorf("%v", wait+answer+retry)
+	}
+}
+
 // What is added is known at once, and not after some time.
 func TestNewsIsKnownAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
