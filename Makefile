@@ -31,8 +31,8 @@ lint: go ## check format, vet, staticcheck, secrets in tree and history, known v
 	@tools/lint.sh
 
 .PHONY: bench
-bench: go ## run the Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## measure memgate against its budgets and its peers (BENCH=short for less)
+	@tools/bench.sh
 
 .PHONY: quality
 quality: go ## print precision and recall of each entity, beside Presidio's on the same text

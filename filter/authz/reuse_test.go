@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -190,5 +192,23 @@ func TestTenantKeysAreTheirOwn(t *testing.T) {
 				t.Fatalf("the key of %q changed", tenant)
 			}
 		}
+	}
+}
+
+// Any number of tenants leaves as many keys as there are slots.
+func TestTenantKeysAreBounded(t *testing.T) {
+	k := newTenantKeys([]byte("master"))
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for n := range 50_000 {
+		k.of("tenant-" + strconv.Itoa(n))
+	}
+	if grown := heap() - before; grown > tenantSlots*1024 || len(k.table.slots) != tenantSlots {
+		t.Errorf("%d bytes more, %d slots", grown, len(k.table.slots))
 	}
 }

@@ -39,6 +39,8 @@ const (
 	drainHTTP      = time.Second      // for those of the HTTP port, after that
 	maxMessage     = 4 << 20          // bytes of one gRPC message
 	maxStreams     = 10_000           // concurrent checks of one Envoy connection
+	streamWindow   = 256 << 10        // bytes of a check or of log entries on their way
+	connWindow     = 4 << 20          // of one Envoy connection
 	headerTimeout  = 5 * time.Second  // of the HTTP port
 	requestTimeout = 30 * time.Second // of the HTTP port
 	maxHeaderBytes = 32 << 10
@@ -71,6 +73,7 @@ type Server struct {
 // cannot be put in force at the start or a port cannot be had.
 func Run(ctx context.Context, o Options) error {
 	o.Log = slog.New(redact.NewHandler(o.Log.Handler()))
+	calm()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	decisions := authz.NewMetrics(registry)
@@ -121,6 +124,10 @@ func Run(ctx context.Context, o Options) error {
 	grpcServer := grpc.NewServer(
 		grpc.Creds(transport),
 		authz.Codec(),
+		// Windows of a fixed size, so that the server does not ping Envoy with each
+		// message to find a better one.
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
