@@ -26,6 +26,10 @@ run: go envoy build ## build everything and start it on http://127.0.0.1:8080 (M
 test: build ## run all tests: unit, fuzz seeds, golden files, and end to end through a real Envoy
 	@tools/test.sh
 
+.PHONY: test-mesh
+test-mesh: build ## run the edge through the control planes of meshes (builds Istio's; takes minutes)
+	@tools/test-mesh.sh
+
 .PHONY: lint
 lint: go ## check format, vet, staticcheck, secrets in tree and history, known vulnerabilities
 	@tools/lint.sh

@@ -65,6 +65,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
+		doctorCommand(),
 		serveCommand(), checkCommand(), schemaCommand(), renderCommand(), keyCommand(),
 		tokenCommand(), piiCommand(), explainCommand(), devCommand(), healthcheckCommand(),
 		docsCommand(), auditCommand(), revokeCommand(), sessionCommand(),

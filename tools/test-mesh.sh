@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Everything `make test-mesh` runs: what is rendered for meshes, held against the
+# definitions of their objects, and through Istio's own translation to a real
+# Envoy. Not part of `make test`: building Istio's translation takes minutes and
+# gigabytes of cache. The modules below are their own, so that none of their
+# dependencies gets into memgate's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ENVOY=$(tools/envoy.sh)
+export ENVOY
+run() {
+  printf '\n$ %s\n' "$*"
+  "$@"
+}
+
+status=0
+(cd e2e/mesh/static && run go test -count=1 .) || status=1
+(cd e2e/mesh/istio && run nice go build -o ../../../build/pilot .)
+run go test -v -count=1 -timeout 30m ./e2e/mesh || status=1
+exit "$status"
