@@ -45,6 +45,18 @@ const (
 // may be nil.
 func StartStack(t T, change func(yaml string) string) *Stack {
 	t.Helper()
+	s := StartServices(t, change)
+	bootstrap, err := render.Envoy(s.policy)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	s.Envoy = StartEnvoy(t, bootstrap)
+	return s
+}
+
+// StartServices is [StartStack] without Envoy, for a suite that brings its own.
+func StartServices(t T, change func(yaml string) string) *Stack {
+	t.Helper()
 	s := &Stack{t: t, Dir: t.TempDir()}
 	s.Config = filepath.Join(s.Dir, "memgate.yaml")
 	upstream := FreeAddress(t)
@@ -90,11 +102,6 @@ func StartStack(t T, change func(yaml string) string) *Stack {
 	s.APIKey("first", "memory:read") // makes the file of keys
 	s.StartMemgate()
 	s.StartBackend()
-	bootstrap, err := render.Envoy(s.policy)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	s.Envoy = StartEnvoy(t, bootstrap)
 	return s
 }
 

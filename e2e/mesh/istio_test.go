@@ -16,7 +16,7 @@ func port(address string) string { return address[strings.LastIndexByte(address,
 
 // sidecar runs the edge in a sidecar's Envoy.
 func sidecar(t *testing.T, hold bool) *edge {
-	s := harness.StartStack(t, nil)
+	s := harness.StartServices(t, nil)
 	r := rendered(t, s, func(o *mesh.Options) { o.HoldHeaders = hold })
 	if hold {
 		localFilter(t, r)
@@ -68,7 +68,7 @@ func TestGatewayThatHolds(t *testing.T) { suite(t, gateway(t, true)) }
 
 // gateway runs the edge in the Envoy of an ingress gateway, with TLS.
 func gateway(t *testing.T, hold bool) *edge {
-	s := harness.StartStack(t, nil)
+	s := harness.StartServices(t, nil)
 	r := rendered(t, s, func(o *mesh.Options) { o.At, o.HoldHeaders, o.Hosts = mesh.Gateway, hold, []string{host} })
 	if hold {
 		localFilter(t, r)
