@@ -93,14 +93,18 @@ func gateway(t *testing.T, hold bool) *edge {
 	e := &edge{Stack: s, url: "https://" + host, client: client(secure, roots), holds: hold, routes: true}
 	s.Envoy = proxy(t, pilot, "router", "ingress-1", "istio-ingress", "istio: ingress")
 
-	t.Run("redirect", func(t *testing.T) {
+	// memgate decides before Istio's gateway redirects: plain HTTP reaches nothing.
+	t.Run("plain HTTP", func(t *testing.T) {
+		unsafe := &edge{Stack: s, url: "http://" + host, client: client(plain, nil)}
+		token := map[string]string{"Authorization": "Bearer " + s.Token("acme", scopes)}
 		harness.Eventually(t, func() error {
-			a, err := (&edge{Stack: s, url: "http://" + host, client: client(plain, nil)}).send("GET", "/api/v2/agents", nil, "")
+			a, err := unsafe.send("GET", "/api/v2/agents", token, "")
 			if err != nil || a.status != 301 || !strings.HasPrefix(a.header.Get("Location"), "https://"+host) {
 				return fmt.Errorf("%v %d %v", err, a.status, a.header)
 			}
 			return nil
 		})
+		want(t, "without a credential", unsafe.do(t, "GET", "/api/v2/agents", "", ""), 401)
 	})
 	return e
 }

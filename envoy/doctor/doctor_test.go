@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
@@ -25,12 +25,6 @@ import (
 	"github.com/memgate/memgate/envoy/doctor"
 )
 
-var edge *harness.WasmEdge
-
-func TestMain(m *testing.M) {
-	harness.Main(m, func(t harness.T) { edge = harness.StartWasm(t, nil) })
-}
-
 func pack(t *testing.T, m proto.Message) *anypb.Any {
 	t.Helper()
 	out, err := anypb.New(m)
@@ -40,19 +34,20 @@ func pack(t *testing.T, m proto.Message) *anypb.Any {
 	return out
 }
 
-// change edits the connection manager of a bootstrap.
-func change(t *testing.T, b *bootstrapv3.Bootstrap, edit func(*hcmv3.HttpConnectionManager)) {
+// changed is a listener with another connection manager.
+func changed(t *testing.T, l *listenerv3.Listener, name string, edit func(*hcmv3.HttpConnectionManager)) *listenerv3.Listener {
 	t.Helper()
-	slot := b.StaticResources.Listeners[0].FilterChains[0].Filters[0]
+	l = proto.Clone(l).(*listenerv3.Listener)
+	l.Name = name
+	slot := l.FilterChains[0].Filters[0]
 	m := new(hcmv3.HttpConnectionManager)
 	if err := slot.GetTypedConfig().UnmarshalTo(m); err != nil {
 		t.Fatal(err)
 	}
 	edit(m)
-	slot.GetTypedConfig().Reset()
-	if err := slot.GetTypedConfig().MarshalFrom(m); err != nil {
-		t.Fatal(err)
-	}
+	m.GetRouteConfig().Name = name
+	slot.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: pack(t, m)}
+	return l
 }
 
 // edited replaces the configuration of the i-th filter.
@@ -80,10 +75,10 @@ func script(clear bool) *luav3.Lua {
 	return l
 }
 
-// Each case is a dump of a real Envoy with one thing wrong.
+// Each case is a listener of a real Envoy with one thing wrong.
 func TestExamine(t *testing.T) {
 	const authz, wasm = 0, 1
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		edit func(*testing.T, *hcmv3.HttpConnectionManager)
 		want string // rules, in order
 	}{
@@ -148,27 +143,33 @@ func TestExamine(t *testing.T) {
 			m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY
 		}, "client-cert-header"},
 		"paths as they come": {func(_ *testing.T, m *hcmv3.HttpConnectionManager) { m.NormalizePath, m.MergeSlashes = nil, false }, "normalize-path merge-slashes"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := edge.Bootstrap(t)
-			change(t, b, func(m *hcmv3.HttpConnectionManager) { c.edit(t, m) })
-			e := harness.StartEnvoy(t, b)
-			defer e.Stop()
-			findings, err := doctor.Examine(configuration(t, e.Admin))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var rules []string
-			for _, f := range findings {
-				rules = append(rules, f.Rule)
-				if f.Fix == "" || f.Where == "" || f.What == "" {
-					t.Errorf("%+v says too little", f)
-				}
-			}
-			if got := strings.Join(rules, " "); got != c.want {
-				t.Errorf("found %q, want %q", got, c.want)
-			}
-		})
+	}
+	edge := harness.StartWasm(t, nil)
+	b := edge.Bootstrap(t)
+	rendered := b.StaticResources.Listeners[0] // stays: the harness knows it by its name
+	for name, c := range cases {
+		b.StaticResources.Listeners = append(b.StaticResources.Listeners, changed(t, rendered, name, func(m *hcmv3.HttpConnectionManager) { c.edit(t, m) }))
+	}
+	e := harness.StartEnvoy(t, b)
+	findings, err := doctor.Examine(configuration(t, e.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := make(map[string][]string)
+	for _, f := range findings {
+		if f.Fix == "" || f.What == "" {
+			t.Errorf("%+v says too little", f)
+		}
+		listener, _, _ := strings.Cut(strings.TrimPrefix(f.Where, "listener "), ",")
+		rules[listener] = append(rules[listener], f.Rule)
+	}
+	for name, c := range cases {
+		if got := strings.Join(rules[name], " "); got != c.want {
+			t.Errorf("%s: found %q, want %q", name, got, c.want)
+		}
+	}
+	if len(rules["edge"]) > 0 {
+		t.Errorf("found %q in what is rendered", rules["edge"])
 	}
 }
 
