@@ -5,8 +5,6 @@ package mesh
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -15,13 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/memgate/memgate/e2e/harness"
 	"github.com/memgate/memgate/envoy/render/mesh"
-	"github.com/memgate/memgate/filter/cmd/memgate/dev"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -192,26 +188,4 @@ spec:
   clusterIP: 127.0.0.1
   ports: [{ name: http, port: %d, targetPort: http }]
 `, r.service) + slice("orders", "orders", map[string]int{"http": r.port})
-}
-
-// secret is the gateway's certificate, which Envoy gets from pilot.
-func secret(t *testing.T, certificates string) string {
-	t.Helper()
-	if err := dev.Certificates(dev.CertificateOptions{Dir: certificates, Hosts: []string{host}, For: time.Hour, Random: rand.Reader, Now: time.Now}); err != nil {
-		t.Fatal(err)
-	}
-	encoded := func(name string) string {
-		text, err := os.ReadFile(filepath.Join(certificates, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return base64.StdEncoding.EncodeToString(text)
-	}
-	return fmt.Sprintf(`---
-apiVersion: v1
-kind: Secret
-metadata: { name: edge-tls, namespace: istio-ingress }
-type: kubernetes.io/tls
-data: { tls.crt: %s, tls.key: %s }
-`, encoded("edge.crt"), encoded("edge.key"))
 }
