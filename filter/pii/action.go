@@ -13,12 +13,14 @@ const (
 	Mask
 	// Hash replaces the value by a keyed hash, so that equal values stay equal.
 	Hash
+	// Pseudonymize replaces the value by a pseudonym, which the tenant's key opens.
+	Pseudonymize
 	// Block refuses the whole body.
 	Block
 	numActions
 )
 
-var actionNames = [numActions]string{Allow: "allow", Redact: "redact", Mask: "mask", Hash: "hash", Block: "block"}
+var actionNames = [numActions]string{Allow: "allow", Redact: "redact", Mask: "mask", Hash: "hash", Pseudonymize: "pseudonymize", Block: "block"}
 
 // String returns the action's name in a policy, such as "redact", or "unknown".
 func (a Action) String() string {
@@ -62,4 +64,13 @@ func (p *Policy) name(f Finding) string {
 		return p.Custom.name(f.Rule)
 	}
 	return f.Entity.String()
+}
+
+// action is what is done with an entity. A pseudonym that is to be opened is no
+// entity, and never allowed.
+func (p *Policy) action(e Entity) Action {
+	if e == opened {
+		return Redact
+	}
+	return p.Actions[e]
 }

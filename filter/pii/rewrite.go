@@ -83,7 +83,8 @@ const (
 // becomes a string.
 type Rewriter struct {
 	cfg    Config
-	search bool // an entity has an action
+	acting bool // an entity has an action
+	search bool // so it is searched for, or pseudonyms are
 	mode   mode
 	err    error
 	counts [NumEntities]uint32
@@ -93,10 +94,16 @@ type Rewriter struct {
 	spare *sparer   // nil without identifiers
 	named *comparer // nil without members to compare
 
-	events   *events // of an event stream; nil for all else
-	multi    *parts  // of a body with parts; nil for all else
-	skips    []int   // offsets of strings that are left as they are, in order
-	skipped  []int   // where those that were passed stand in what came out
+	events *events // of an event stream; nil for all else
+	multi  *parts  // of a body with parts; nil for all else
+
+	pseudonyms *Pseudonyms // nil without keys
+	reveals    bool        // those in the body are opened
+	opened     uint32
+	opening    []byte
+
+	skips    []int // offsets of strings that are left as they are, in order
+	skipped  []int // where those that were passed stand in what came out
 	skipping bool
 
 	win      window // decoded text that is being searched
@@ -130,7 +137,7 @@ func NewRewriter(cfg Config) *Rewriter {
 	if r.cfg.MaxDepth <= 0 {
 		r.cfg.MaxDepth = DefaultMaxDepth
 	}
-	r.search = cfg.Policy.Searches()
+	r.acting = cfg.Policy.Searches()
 	r.scanner.Custom = cfg.Policy.Custom
 	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart) {
 		r.limit = newLimiter(cfg.Fields)
@@ -141,8 +148,9 @@ func NewRewriter(cfg Config) *Rewriter {
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
 		r.spare = newSparer(cfg.Identifiers)
 	}
+	r.search = r.acting
 	switch {
-	case cfg.Format == SSE && r.search:
+	case cfg.Format == SSE:
 		r.events = newEvents(r)
 	case cfg.Format == Multipart:
 		r.multi = newParts(r)
@@ -154,7 +162,7 @@ func NewRewriter(cfg Config) *Rewriter {
 // Reset forgets everything of the last body, so that the rewriter can be used
 // for another under the same [Config]. Its memory is kept.
 func (r *Rewriter) Reset() {
-	r.err, r.counts = nil, [NumEntities]uint32{}
+	r.err, r.counts, r.opened = nil, [NumEntities]uint32{}, 0
 	r.win.begin(nil, 0)
 	r.clearContext()
 	r.inText, r.scalar, r.npend, r.nfold = false, scalar{}, 0, 0
@@ -223,7 +231,7 @@ func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
 		return dst, r.err
 	}
 	switch {
-	case r.events != nil:
+	case r.events != nil && r.search:
 		dst, r.err = r.events.write(dst, chunk)
 		return dst, r.err
 	case r.multi != nil:
@@ -294,7 +302,7 @@ func (r *Rewriter) Close(dst []byte) ([]byte, error) {
 		return dst, r.err
 	}
 	switch {
-	case r.events != nil:
+	case r.events != nil && r.search:
 		dst, r.err = r.events.close(dst)
 		return dst, r.err
 	case r.multi != nil:

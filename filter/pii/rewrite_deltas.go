@@ -188,7 +188,7 @@ func (d *deltas) drop(c *channel) {
 // scan searches what is new in a channel.
 func (d *deltas) scan(c *channel, final bool) error {
 	var safe int
-	d.findings, safe = c.scanner.Scan(d.findings[:0], c.buf, c.from, final)
+	d.findings, safe = d.out.find(&c.scanner, d.findings[:0], c.buf, c.from, final)
 	for _, f := range d.findings {
 		c.open = f.More
 		if err := d.replace(c, f); err != nil {
@@ -220,11 +220,11 @@ func (d *deltas) scan(c *channel, final bool) error {
 // replace takes a finding out of the fragments that it is in. What stands for it
 // goes to the first of them, or, when it comes in parts, to where it ends.
 func (d *deltas) replace(c *channel, found Finding) error {
-	action := d.out.cfg.Policy.Actions[found.Entity]
+	action := d.out.cfg.Policy.action(found.Entity)
 	if action == Allow {
 		return nil
 	}
-	if !found.Continued {
+	if !found.Continued && found.Entity != opened {
 		d.out.counts[found.Entity]++
 		c.parts.begin()
 	}
@@ -245,7 +245,7 @@ func (d *deltas) replace(c *channel, found Finding) error {
 		}
 		var with []byte
 		if !stands {
-			with = d.out.stand(nil, found, value, c.parts.long)
+			with = d.with(c, found, value)
 			stands = true
 		}
 		rawFrom, rawTo, _ := f.win.span(from-f.at, max(from, to)-f.at, 0)
@@ -256,6 +256,26 @@ func (d *deltas) replace(c *channel, found Finding) error {
 		f.edits = append(f.edits, edit{rawFrom, max(rawFrom, rawTo), with})
 	}
 	return nil
+}
+
+// with returns what stands for a finding.
+func (d *deltas) with(c *channel, found Finding, value []byte) []byte {
+	r := d.out
+	if found.Entity != opened {
+		return r.stand(nil, found, value, c.parts.long)
+	}
+	if c.key != 0 {
+		r.mode = modeEscapedText // of JSON
+		return r.reveal(nil, value)
+	}
+	r.mode = modeText
+	text := r.reveal(nil, value)
+	for i, b := range text {
+		if b == '\n' || b == '\r' {
+			text[i] = ' ' // a line of an event ends there
+		}
+	}
+	return text
 }
 
 // move says that the text is that many bytes further back in the body.

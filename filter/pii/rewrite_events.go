@@ -307,6 +307,7 @@ func (e *events) through(r *Rewriter, dst, text []byte) ([]byte, error) {
 	for i, n := range r.counts {
 		e.out.counts[i] += n
 	}
+	e.out.opened += r.opened
 	return dst, err
 }
 

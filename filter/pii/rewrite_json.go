@@ -60,7 +60,7 @@ func (r *Rewriter) json(dst []byte) []byte {
 			r.scalar.open = false
 			continue
 		}
-		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && r.cfg.Policy.Custom == nil && harmless(r.lex.Text()) {
+		if (k == jsonstream.Key || k == jsonstream.String) && r.lex.Whole() && r.cfg.Policy.Custom == nil && r.harmless(r.lex.Text()) {
 			r.scalar.open = false
 			if k == jsonstream.Key {
 				r.name = r.lex.Text()
@@ -88,6 +88,18 @@ func (r *Rewriter) skip(dst *[]byte) bool {
 		r.skipping = false
 	}
 	return skipped
+}
+
+// harmless reports whether a whole string needs no search.
+func (r *Rewriter) harmless(text []byte) bool {
+	if !harmless(text) {
+		return false
+	}
+	if !r.reveals {
+		return true
+	}
+	start, _ := nextPseudonym(text, 0)
+	return start == len(text)
 }
 
 // harmless reports whether nothing can be found in a whole string: it has no byte
@@ -255,7 +267,7 @@ func (r *Rewriter) number(dst []byte) []byte {
 			r.win.escape(whole, end-s.start)
 		}
 		r.scanner.Reset()
-		r.findings, _ = r.scanner.Scan(r.findings[:0], r.win.buf, r.win.from, true)
+		r.findings, _ = r.find(&r.scanner, r.findings[:0], r.win.buf, r.win.from, true)
 		if r.acts() {
 			dst = append(r.emit(dst, s.start), '"')
 			dst = r.apply(dst, r.win.buf)
@@ -320,7 +332,7 @@ func digits(text []byte) bool {
 // acts reports whether something is done with any of the findings.
 func (r *Rewriter) acts() bool {
 	for i := range r.findings {
-		if r.cfg.Policy.Actions[r.findings[i].Entity] != Allow {
+		if r.cfg.Policy.action(r.findings[i].Entity) != Allow {
 			return true
 		}
 	}

@@ -69,6 +69,15 @@ func (p *parts) setHashKey(key []byte) {
 	}
 }
 
+func (p *parts) setPseudonyms(keys *Pseudonyms, reveal bool) {
+	p.header.SetPseudonyms(keys, reveal)
+	for _, r := range p.inner {
+		if r != nil {
+			r.SetPseudonyms(keys, reveal)
+		}
+	}
+}
+
 // SetBoundary says what separates the parts of a body of the format [Multipart]. It is
 // called before the first Write, and holds until Reset.
 func (r *Rewriter) SetBoundary(boundary string) {
@@ -228,6 +237,7 @@ func (p *parts) begin(h *partHead) error {
 		cfg := r.cfg
 		cfg.Format, cfg.Fields = format, nil
 		p.inner[format] = NewRewriter(cfg)
+		p.inner[format].SetPseudonyms(r.pseudonyms, r.reveals)
 	}
 	p.current = p.inner[format]
 	p.current.Reset()
@@ -292,5 +302,6 @@ func (p *parts) count(r *Rewriter) {
 	for i, n := range r.counts {
 		p.out.counts[i] += n
 	}
-	r.counts = [NumEntities]uint32{}
+	p.out.opened += r.opened
+	r.counts, r.opened = [NumEntities]uint32{}, 0
 }

@@ -175,7 +175,7 @@ func (r *Rewriter) scan(dst []byte, final bool) []byte {
 		return dst
 	}
 	var safe int
-	r.findings, safe = r.scanner.Scan(r.findings[:0], w.buf, w.from, final)
+	r.findings, safe = r.find(&r.scanner, r.findings[:0], w.buf, w.from, final)
 	if len(r.findings) > 0 {
 		dst = r.apply(dst, w.buf)
 	}
@@ -208,7 +208,7 @@ func (r *Rewriter) direct(dst, text []byte) []byte {
 	for end := at; end < len(text); {
 		end = min(at+piece, len(text))
 		var safe int
-		r.findings, safe = r.scanner.Scan(r.findings[:0], text[:end], at, false)
+		r.findings, safe = r.find(&r.scanner, r.findings[:0], text[:end], at, false)
 		if len(r.findings) > 0 {
 			w.segs = append(w.segs[:0], segment{at: 0, raw: raw})
 			if dst = r.apply(dst, text); r.err != nil {
@@ -229,8 +229,15 @@ func (r *Rewriter) apply(dst, text []byte) []byte {
 	seg := 0
 	for i := range r.findings {
 		f := &r.findings[i]
-		action := r.cfg.Policy.Actions[f.Entity]
+		action := r.cfg.Policy.action(f.Entity)
 		if action == Allow {
+			continue
+		}
+		if f.Entity == opened {
+			var start, end int
+			start, end, seg = w.span(f.Start, f.End, seg)
+			dst = r.reveal(r.emit(dst, start), text[f.Start:f.End])
+			r.done = max(r.done, end)
 			continue
 		}
 		if !f.Continued {
@@ -295,6 +302,11 @@ func (r *Rewriter) stand(dst []byte, f Finding, value []byte, long bool) []byte 
 		dst = append(dst, '[')
 		dst = append(dst, r.cfg.Policy.name(f)...)
 		return append(dst, ']')
+	}
+	if r.pseudonyms != nil && r.cfg.Policy.Actions[f.Entity] == Pseudonymize && f.Entity != PrivateKey {
+		if dst, ok := r.pseudonyms.Append(dst, f.Entity, value); ok {
+			return dst
+		}
 	}
 	return r.cfg.Policy.AppendReplacement(dst, f, value, r.cfg.HashKey)
 }
