@@ -31,6 +31,8 @@ type plugin struct {
 	cache   *inspect.Cache
 	buffers buffers
 
+	pseudonyms inspect.Pseudonyms
+
 	refused, findings, fetched, failed proxywasm.MetricCounter
 }
 

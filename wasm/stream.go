@@ -27,6 +27,7 @@ var (
 	codeDetails  = []string{"response", "code_details"}
 	findingsPath = []string{"memgate.findings"} // for the access log wasm.memgate.findings
 	refusalPath  = []string{"memgate.refusal"}
+	openedPath   = []string{"memgate.opened"}
 )
 
 // viaUpstream are the details of a response that an upstream made.
@@ -42,7 +43,7 @@ type stream struct {
 
 	rules     *inspect.Rules // nil until they are known
 	requestID string
-	hashKey   []byte
+	secrets   inspect.Secrets
 	tenant    string // of the caller
 	agent     string // that the request is for, or ""
 	method    string
@@ -129,9 +130,15 @@ func (s *stream) readDecision() (digest string, ok bool) {
 	s.requestID = decision.Get("request_id")
 	s.tenant, s.agent = decision.Get("tenant"), decision.Get("agent")
 	if key := decision.Get("hash_key"); key != "" {
-		if s.hashKey, err = base64.RawURLEncoding.DecodeString(key); err != nil {
+		if s.secrets.HashKey, err = base64.RawURLEncoding.DecodeString(key); err != nil {
 			return "", false
 		}
+	}
+	if keys := decision.Get("pseudonym_keys"); keys != "" {
+		if s.secrets.Pseudonyms, err = s.plugin.pseudonyms.Get(keys); err != nil {
+			return "", false
+		}
+		s.secrets.Reveal = decision.Get("reveal") == "true"
 	}
 	digest = decision.Get("content")
 	return digest, decision.Get("decision") == "allow" && inspect.ValidDigest(digest)
@@ -139,7 +146,7 @@ func (s *stream) readDecision() (digest string, ok bool) {
 
 // begin makes the plan for a request whose rules are known.
 func (s *stream) begin() types.Action {
-	plan, refusal := s.rules.Request(&s.request.body, s.header, s.request.done && s.request.size == 0, s.hashKey)
+	plan, refusal := s.rules.Request(&s.request.body, s.header, s.request.done && s.request.size == 0, &s.secrets)
 	s.request.plan = plan
 	if refusal != nil && !s.tolerates(&s.request, refusal) {
 		return s.refuse(refusal)
@@ -306,7 +313,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 	rewritten := false
 	if details, err := proxywasm.GetProperty(codeDetails); err == nil && string(details) == viaUpstream {
 		var refusal inspect.Refusal
-		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, s.hashKey); refusal != nil && !s.tolerates(r, refusal) {
+		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, &s.secrets); refusal != nil && !s.tolerates(r, refusal) {
 			return s.refuse(refusal)
 		}
 		if r.plan == inspect.Hold && s.plugin.PassHeaders {
@@ -439,6 +446,11 @@ func (s *stream) report(of *side) {
 	if s.rules != nil {
 		s.rules.Note(&s.shadow, &of.body)
 		s.reportShadow()
+	}
+	if opened := of.body.Opened(); opened > 0 {
+		if err := proxywasm.SetProperty(openedPath, strconv.AppendUint(nil, uint64(opened), 10)); err != nil {
+			proxywasm.LogError("memgate: opened pseudonyms cannot be logged: " + err.Error())
+		}
 	}
 	total := s.found.Total()
 	if total == s.reported {

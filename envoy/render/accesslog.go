@@ -19,6 +19,7 @@ var LoggedState = []string{
 	"wasm.memgate.findings",
 	"wasm.memgate.refusal",
 	"wasm.memgate.shadow",
+	"wasm.memgate.opened",
 }
 
 // accessLog sends one entry a request to memgate, which writes the audit line.

@@ -55,6 +55,8 @@ type Event struct {
 	// Shadow is what would have refused the request if it were enforced, as
 	// stage:reason.
 	Shadow []string
+	// Opened is how many pseudonyms were opened in the response.
+	Opened uint64
 	// Status is the HTTP status that the caller got; zero when there was none.
 	Status int
 	// Duration is the time from the first byte of the request to the last of

@@ -19,7 +19,7 @@ var noon = time.Date(2031, 5, 6, 14, 0, 0, 123456789, time.FixedZone("CEST", 720
 var full = Event{
 	Time: noon, RequestID: "7c0e6d1f", Route: "remember", Method: "POST",
 	Tenant: "acme", Subject: "user-1", Kind: "jwt", Principal: "jti-9",
-	Decision: Allow, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, Status: 422, Duration: 12345678 * time.Nanosecond, Received: 1024, Sent: 311,
+	Decision: Allow, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, Opened: 3, Status: 422, Duration: 12345678 * time.Nanosecond, Received: 1024, Sent: 311,
 	Findings: []Finding{{"CREDIT_CARD", 1}, {"EMAIL_ADDRESS", 2}}, Refusal: "blocked-pii",
 	Spoofed: []string{"txn-token", "x-memgate-tenant"}, Flags: []string{"DC", "UT"}, Details: "via_upstream",
 }
@@ -65,6 +65,7 @@ type decoded struct {
 	Stage           string            `json:"stage"`
 	Reason          string            `json:"reason"`
 	Shadow          []string          `json:"shadow"`
+	Opened          uint64            `json:"opened_pseudonyms"`
 	Status          int               `json:"status"`
 	DurationMS      float64           `json:"duration_ms"`
 	BytesReceived   int64             `json:"bytes_received"`
@@ -108,7 +109,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	want := decoded{
 		Time: noon.UTC(), RequestID: "7c0e6d1f", Route: "remember", Method: "POST", Tenant: "acme", Subject: "user-1",
 		Kind: "jwt", Principal: "jti-9", Decision: "allow", Status: 422, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, DurationMS: 12.345, BytesReceived: 1024, BytesSent: 311,
-		Findings: map[string]uint64{"CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}, Refusal: "blocked-pii",
+		Findings: map[string]uint64{"CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}, Refusal: "blocked-pii", Opened: 3,
 		SpoofedHeaders: []string{"txn-token", "x-memgate-tenant"}, ResponseFlags: []string{"DC", "UT"}, ResponseDetails: "via_upstream",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -116,7 +117,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	}
 	// Stage and Reason go with refusals; a field that is added and forgotten in
 	// AppendJSON shows here.
-	if n := reflect.TypeFor[Event]().NumField(); n != 21 {
+	if n := reflect.TypeFor[Event]().NumField(); n != 22 {
 		t.Errorf("Event has %d fields; add the new one to AppendJSON and to this test", n)
 	}
 }

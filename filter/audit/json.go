@@ -46,6 +46,10 @@ func (e *Event) appendLine(dst []byte, sequence int64) []byte {
 	dst = appendMember(dst, "stage", e.Stage)
 	dst = appendMember(dst, "reason", e.Reason)
 	dst = appendList(dst, "shadow", e.Shadow)
+	if e.Opened > 0 {
+		dst = append(dst, `,"opened_pseudonyms":`...)
+		dst = strconv.AppendUint(dst, e.Opened, 10)
+	}
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, `,"duration_ms":`...)

@@ -24,6 +24,7 @@ type Record struct {
 	Stage           string            `json:"stage"`
 	Reason          string            `json:"reason"`
 	Shadow          []string          `json:"shadow"`
+	Opened          uint64            `json:"opened_pseudonyms"`
 	Status          int               `json:"status"`
 	DurationMS      float64           `json:"duration_ms"`
 	BytesReceived   int64             `json:"bytes_received"`

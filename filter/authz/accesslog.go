@@ -25,6 +25,7 @@ const (
 	FindingsKey = "wasm.memgate.findings" // EMAIL_ADDRESS=2,CREDIT_CARD=1
 	RefusalKey  = "wasm.memgate.refusal"  // a problem's slug
 	ShadowKey   = "wasm.memgate.shadow"   // stage:reason, by commas
+	OpenedKey   = "wasm.memgate.opened"   // how many pseudonyms were opened
 )
 
 // AccessLog receives Envoy's access log and writes one audit event a request.
@@ -117,6 +118,7 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 		Sent:      int64(response.GetResponseBodyBytes()),
 		Refusal:   state(common, RefusalKey),
 		Findings:  findings(state(common, FindingsKey)),
+		Opened:    number(state(common, OpenedKey)),
 		Flags:     flags(common.GetResponseFlags()),
 		Details:   response.GetResponseCodeDetails(),
 	}
@@ -161,6 +163,15 @@ func envoyReason(details string) string {
 		return "unknown"
 	}
 	return details[:end]
+}
+
+// number reads what the Wasm filter counted, 0 if it is none.
+func number(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func text(fields map[string]*structpb.Value, key string) string {

@@ -63,6 +63,7 @@ type Chain struct {
 	contents   map[string][]byte
 	hashKeys   *tenantKeys // nil without pii.key
 	identities *identities
+	pseudonyms *pseudonyms // nil without any
 	credential *headers.Header
 	classes    map[string]class // of the policy, for the rate-limit service
 	senders    senders
@@ -76,13 +77,15 @@ type plan struct {
 	audience string
 	content  string
 	hashes   bool
-	scope    string            // that the route requires, for challenges
-	when     *access.Condition // or nil
-	sender   string            // how a token must be bound to its sender, or ""
-	class    [2]class          // by whether the method writes
-	places   places            // that name whom a request is for
-	remove   []string          // from every request, but for what is set on it
-	kept     []string          // the same for a request whose credentials go on
+	// pseudonymizes: bodies get pseudonyms; reads: responses are looked into.
+	pseudonymizes, reads bool
+	scope                string            // that the route requires, for challenges
+	when                 *access.Condition // or nil
+	sender               string            // how a token must be bound to its sender, or ""
+	class                [2]class          // by whether the method writes
+	places               places            // that name whom a request is for
+	remove               []string          // from every request, but for what is set on it
+	kept                 []string          // the same for a request whose credentials go on
 }
 
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
@@ -104,6 +107,9 @@ func NewChain(p *policy.Policy, deps Deps) (*Chain, error) {
 		if len(key) > 0 {
 			c.hashKeys = newTenantKeys(key)
 		}
+	}
+	if c.pseudonyms, err = pseudonymsOf(p); err != nil {
+		return nil, err
 	}
 	if cred := p.Upstream.Credential; cred != nil {
 		value, err := p.Resolve(cred.Value)
@@ -134,10 +140,14 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 		return nil, err
 	}
 	wire := body.AppendBinary(nil)
-	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Pseudonyms() || body.Response.Pseudonyms(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained, places: placesOf(c.policy, r)}
+	out := &plan{audience: c.policy.Upstream.Audience, content: content.Digest(wire), hashes: body.Request.Hashes() || body.Response.Hashes(), scope: strings.Join(r.Require.Scopes, " "), sender: r.Require.SenderConstrained, places: placesOf(c.policy, r)}
 	c.contents[out.content] = wire
 	if out.hashes && c.hashKeys == nil {
 		return nil, errors.New("the action hash needs pii.key")
+	}
+	out.pseudonymizes, out.reads = pseudonymizes(&body, r)
+	if out.pseudonymizes && c.pseudonyms == nil {
+		return nil, errors.New("the action pseudonymize needs pii.pseudonyms")
 	}
 	if r.Require.Condition != "" {
 		if out.when, err = access.Compile(r.Require.Condition); err != nil {
@@ -532,6 +542,10 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	if plan.hashes { // callers without a tenant share one key
 		d.HashKey = c.hashKeys.of(d.Principal.Tenant)
 	}
+	var err error
+	if d.PseudonymKeys, d.Reveal, err = c.keysOf(d.Principal, plan); err != nil {
+		return c.deny(d, r, StageAllow, ReasonSigning, problem.Unavailable, err)
+	}
 	// Its own key would open the upstream to whom it refuses without.
 	unknown := d.asSent && d.Principal.Kind == identity.KindAnonymous
 	if c.credential != nil && plan.audience != OwnAudience && !unknown {
@@ -604,7 +618,7 @@ func (c *Chain) refuse(d *Decision, r *Request, stage Stage, err error) *Decisio
 func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reason, p problem.Problem, err error) *Decision {
 	c.leave(d)
 	d.Allowed, d.Stage, d.Reason, d.Err = false, stage, reason, err
-	d.Upstream, d.Remove, d.Content, d.HashKey, d.Agent = nil, nil, "", "", ""
+	d.Upstream, d.Remove, d.Content, d.HashKey, d.Agent, d.PseudonymKeys, d.Reveal = nil, nil, "", "", "", "", false
 	d.Status, d.Problem = p.Status, p
 	d.Response = append(d.Response, c.security.Set...)
 	if mode := c.policy.CORS.Mode; mode != policy.ModeShadow && mode != policy.ModeOff {

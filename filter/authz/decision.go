@@ -53,7 +53,11 @@ type Decision struct {
 	Remove   []string         // removed from the request
 	Content  string           // digest of the content policy
 	HashKey  string           // key of the tenant's hashes, base64url, or ""
-	Agent    string           // that the body may name, where it is compared; "" for any
+	// PseudonymKeys are the tenant's, each in base64url, by commas, or ""; Reveal
+	// says that pseudonyms in the response are opened.
+	PseudonymKeys string
+	Reveal        bool
+	Agent         string // that the body may name, where it is compared; "" for any
 
 	// Response headers to the client: all of a denial's, or those added to
 	// the upstream's response.

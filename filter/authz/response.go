@@ -11,7 +11,7 @@ import (
 const MetadataNamespace = "envoy.filters.http.ext_authz"
 
 // maxMetadata is how many members [Decision.metadata] has at most.
-const maxMetadata = 15
+const maxMetadata = 17
 
 // metadata is what the Wasm filter and the access log learn of the decision.
 // It appends to dst, which has room for all.
@@ -39,6 +39,10 @@ func (d *Decision) appendMetadata(dst []member, requestID string) []member {
 		set("content", d.Content)
 		set("hash_key", d.HashKey)
 		set("agent", d.Agent)
+		set("pseudonym_keys", d.PseudonymKeys)
+		if d.Reveal {
+			set("reveal", "true")
+		}
 	} else {
 		set("decision", audit.Deny)
 	}

@@ -257,15 +257,11 @@ func (b *Body) Inspects() bool {
 // agent.
 func (b *Body) Compares() bool { return len(b.Tenants) > 0 || len(b.Agents) > 0 }
 
-// Pseudonyms reports whether an entity's action needs the tenant's hash key.
-func (b *Body) Pseudonyms() bool {
-	for _, a := range b.PII.Actions {
-		if a == pii.Hash {
-			return true
-		}
-	}
-	return false
-}
+// Hashes reports whether an entity's action needs the tenant's hash key.
+func (b *Body) Hashes() bool { return slices.Contains(b.PII.Actions[:], pii.Hash) }
+
+// Pseudonymizes reports whether one needs the tenant's key of pseudonyms.
+func (b *Body) Pseudonymizes() bool { return slices.Contains(b.PII.Actions[:], pii.Pseudonymize) }
 
 // Digest returns the name of an encoded policy: the SHA-256 of b in lower-case
 // hexadecimal, 64 characters.

@@ -304,7 +304,7 @@ func TestBodyQuestions(t *testing.T) {
 	if !p.Request.Inspects() || !p.Response.Inspects() || zero.Inspects() {
 		t.Error("Inspects is wrong")
 	}
-	if p.Request.Pseudonyms() || !p.Response.Pseudonyms() {
+	if p.Request.Hashes() || !p.Response.Hashes() {
 		t.Error("Pseudonyms is wrong")
 	}
 	for n, want := range map[int64]bool{0: true, 64 << 10: true, 64<<10 + 1: false} {

@@ -26,12 +26,15 @@ const (
 	// maxPseudonymName is the length of an entity's name in a pseudonym.
 	maxPseudonymName = 48
 	sivSize          = 16
-	keyNameSize      = 2
+	keyNameSize      = KeyNameSize
 	// maxPseudonymValue is the longest value that gets a pseudonym, in bytes.
 	maxPseudonymValue = 1023 - sivSize - keyNameSize
 	// maxPseudonym is the length of the longest pseudonym, in bytes.
 	maxPseudonym = len(pseudonymPrefix) + maxPseudonymName + 1 + 2 + (1023*8+4)/5
 )
+
+// KeyNameSize is the length of the name of a key, in bytes.
+const KeyNameSize = 2
 
 // MinPseudonymKey is the length of a master key, in bytes, at least.
 const MinPseudonymKey = 32

@@ -180,7 +180,7 @@ func TestEveryEntityIsClassified(t *testing.T) {
 			t.Errorf("%s is a secret", name)
 		}
 	}
-	if want := []string{"allow", "redact", "mask", "hash", "block"}; !slices.Equal(actionNames(), want) {
+	if want := []string{"allow", "redact", "mask", "hash", "pseudonymize", "block"}; !slices.Equal(actionNames(), want) {
 		t.Errorf("actions %q, want %q", actionNames(), want)
 	}
 }

@@ -16,10 +16,8 @@ func laterKey(key, path string) (rule, message string) {
 		return "later", `"mode"` + in(path) + " is not a key: cors, headers, identity, tenant, access, limits, content, pii and audit have one, and everything else always enforces; remove it"
 	case strings.HasPrefix(word, "poison"):
 		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
-	case word == "reveal":
-		return "later", `"reveal" is not in this version, as there are no pseudonyms to reveal; remove the key`
-	case strings.HasPrefix(word, "pseudonym"):
-		return "later", `"pseudonymize" is not in this version; use the action hash, redact or mask`
+	case word == "reveal" && path != "pii.pseudonyms":
+		return "unknown-key", `"reveal"` + in(path) + " belongs to pii.pseudonyms: pii.pseudonyms.reveal names the scope"
 	case path == "identity" && (word == "mtls" || word == "spiffe"):
 		return "later", "peers that Envoy verified by mutual TLS are named in identity.mesh, and tokens that are bound to a certificate wanted by sender_constrained: mtls"
 	case path == "pii" && word == "entities":

@@ -21,6 +21,7 @@ func isClassName(s string) bool {
 func (l *linter) pii() {
 	l.actions("pii.request", l.p.PII.Request, true)
 	l.actions("pii.response", l.p.PII.Response, true)
+	l.pseudonyms()
 	if l.reported("pii.custom") || l.reported("pii.allow") {
 		return
 	}
@@ -41,6 +42,29 @@ func (l *linter) pii() {
 	}
 }
 
+// pseudonyms reports keys that cannot be, and a scope that is none.
+func (l *linter) pseudonyms() {
+	p := l.p.PII.Pseudonyms
+	if p == nil {
+		return
+	}
+	if len(p.Keys) > maxPseudonymKeys {
+		l.err("pii.pseudonyms.keys", "range", "must be at most %d keys", maxPseudonymKeys)
+	}
+	for i, key := range p.Keys {
+		if slices.Contains(p.Keys[:i], key) {
+			l.err(element("pii.pseudonyms.keys", i), "pseudonym-key", "stands here twice")
+		}
+	}
+	if p.Reveal != "" && !isScope(p.Reveal) {
+		l.err("pii.pseudonyms.reveal", "scope", "must be a scope, such as memory:pii")
+	}
+}
+
+// maxPseudonymKeys is the number of master keys: all of them go to the filter with a
+// request whose response they may open.
+const maxPseudonymKeys = 8
+
 // actions reports rules that cannot be kept, or that keep nothing.
 func (l *linter) actions(path string, rules Actions, general bool) {
 	for _, entity := range sortedKeys(rules) {
@@ -49,6 +73,10 @@ func (l *linter) actions(path string, rules Actions, general bool) {
 		case "hash":
 			if l.p.PII.Key == "" && !l.p.failed["pii.key"] {
 				l.err(member, "pii-key", "the action hash needs pii.key: without a key, values could be guessed from their hashes")
+			}
+		case "pseudonymize":
+			if l.p.PII.Pseudonyms == nil && !l.p.failed["pii.pseudonyms"] {
+				l.err(member, "pseudonym-key", "the action pseudonymize needs pii.pseudonyms with a key")
 			}
 		case "allow":
 			if entity == defaultEntity && general {

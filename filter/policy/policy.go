@@ -237,12 +237,14 @@ type Named struct {
 // PII says what is done with each entity in each direction.
 type PII struct {
 	Mode     string  `yaml:"mode" doc:"enforce acts; shadow counts and audits what is found and leaves bodies as they are, of whatever type and encoding responses are; off does not search" enum:"enforce,shadow,off" default:"enforce"`
-	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
-	Response Actions `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, block" default:"default=redact"`
+	Request  Actions `yaml:"request" doc:"entity, or default, to action: allow, redact, mask, hash, pseudonymize, block" default:"default=redact"`
+	Response Actions `yaml:"response" doc:"entity, or default, to action: allow, redact, mask, hash, pseudonymize, block" default:"default=redact"`
 	Key      Secret  `yaml:"key" doc:"key of the action hash; required when a rule uses it"`
 	// Custom and Allow hold for all routes, in both directions.
 	Custom []CustomEntity `yaml:"custom" doc:"values beside the entities, as words, prefixes or patterns; what is done with them is the action of CUSTOM"`
 	Allow  []string       `yaml:"allow" doc:"values that pass as they are, whatever entity they are of, such as an address of your own support; ASCII letters are equal in both cases"`
+	// Pseudonyms are needed by the action pseudonymize.
+	Pseudonyms *Pseudonyms `yaml:"pseudonyms" doc:"keys of the action pseudonymize, and who may see what is behind pseudonyms; required when a rule uses it"`
 }
 
 // CustomEntity is a kind of value that the policy adds.
@@ -251,6 +253,12 @@ type CustomEntity struct {
 	Words    []string `yaml:"words" doc:"whole values, such as names of projects; ASCII letters are equal in both cases"`
 	Prefixes []string `yaml:"prefixes" doc:"how values begin that go on with at least four letters, digits, hyphens or underscores"`
 	Patterns []string `yaml:"patterns" doc:"patterns of values, such as EMP-\\d{6}: characters, classes as in [A-F0-9], . for any, \\d, \\w, (one|other), and the repeats ?, {3} and {2,5}; without *, + and anchors, as a value is bounded and stands where words begin and end; at most 128 characters, repeats written out"`
+}
+
+// Pseudonyms are the master keys of pseudonyms.
+type Pseudonyms struct {
+	Keys   []Secret `yaml:"keys" doc:"master keys of 32 bytes or more, as 'memgate pii key' makes them: the first makes pseudonyms, all open those that they made" required:"true"`
+	Reveal string   `yaml:"reveal" doc:"scope, such as memory:pii, of principals for whom the pseudonyms of their tenant in responses are opened; nobody when empty"`
 }
 
 // Route is one rule. A request that matches no route is denied.

@@ -85,6 +85,7 @@ func Rules() []Rule {
 		{"compare", Error, "a place that cannot name a tenant or an agent, or stands twice"},
 		{"custom", Error, "a custom entity, or an allowed value, that cannot be used"},
 		{"pii-key", Error, "the action hash without a key"},
+		{"pseudonym-key", Error, "the action pseudonymize without keys, or a key twice"},
 		{"pii-allow", Warning, "secrets, or everything without a rule, are let through"},
 		{"routes", Error, "too many routes"},
 		{"routes", Warning, "no routes"},

@@ -17,7 +17,7 @@ type Body struct {
 	rules    *content.Body
 	rewriter *pii.Rewriter // nil: only the length is checked
 	use      use
-	hashKey  []byte
+	secrets  *Secrets
 	shadow   bool  // what goes on is what came
 	untyped  bool  // a first byte is refused: the message does not say what it is
 	seen     int64 // bytes taken so far
@@ -25,8 +25,8 @@ type Body struct {
 }
 
 // begin prepares for a body.
-func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
-	*b = Body{rules: rules, use: as, hashKey: hashKey, shadow: r.policy.Modes.PII != content.Enforce}
+func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
+	*b = Body{rules: rules, use: as, secrets: secrets, shadow: r.policy.Modes.PII != content.Enforce}
 	entities := rules.PII
 	entities.Custom = r.policy.Custom
 	if b.shadow {
@@ -35,13 +35,12 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 	if idle := r.idle[as]; len(idle) > 0 {
 		b.rewriter = idle[len(idle)-1]
 		r.idle[as] = idle[:len(idle)-1]
-		b.rewriter.SetHashKey(hashKey)
+		b.give(secrets)
 		return
 	}
 	b.rewriter = pii.NewRewriter(pii.Config{
 		Format:   as.format,
 		Policy:   entities,
-		HashKey:  hashKey,
 		MaxDepth: rules.MaxDepth,
 		Fields:   rules.Fields,
 
@@ -52,6 +51,41 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, hashKey []byte) {
 		OtherParts:  rules.OtherTypes || !rules.Inspects(),
 		Lenient:     as.response,
 	})
+	b.give(secrets)
+}
+
+// Secrets are what a caller's tenant has for the bodies of an exchange.
+type Secrets struct {
+	// HashKey is the key of its hashes.
+	HashKey []byte
+	// Pseudonyms are its keys of pseudonyms.
+	Pseudonyms *pii.Pseudonyms
+	// Reveal opens pseudonyms in the response.
+	Reveal bool
+}
+
+func (b *Body) give(secrets *Secrets) {
+	if secrets == nil {
+		secrets = new(Secrets)
+	}
+	b.rewriter.SetHashKey(secrets.HashKey)
+	b.rewriter.SetPseudonyms(secrets.Pseudonyms, secrets.Reveal && b.use.response && !b.shadow)
+}
+
+// lack reports whether an action of the policy needs a key that is not there.
+func lack(rules *content.Body, secrets *Secrets) bool {
+	if secrets == nil {
+		secrets = new(Secrets)
+	}
+	return rules.Hashes() && len(secrets.HashKey) == 0 || rules.Pseudonymizes() && secrets.Pseudonyms == nil
+}
+
+// Opened is how many pseudonyms were opened in b.
+func (b *Body) Opened() uint32 {
+	if b.rewriter == nil {
+		return 0
+	}
+	return b.rewriter.Opened()
 }
 
 // The groups of members whose values are compared.
@@ -79,7 +113,7 @@ func (r *Rules) End(b *Body) {
 	}
 	if idle := r.idle[b.use]; len(idle) < maxIdle {
 		b.rewriter.Reset()
-		b.rewriter.SetHashKey(nil)
+		b.give(nil)
 		r.idle[b.use] = append(idle, b.rewriter)
 	}
 	b.rewriter = nil
@@ -137,6 +171,9 @@ func (b *Body) Rewrites() bool { return b.rewriter != nil && !b.shadow }
 func (b *Body) Changed() bool {
 	if !b.Rewrites() {
 		return false
+	}
+	if b.rewriter.Opened() > 0 {
+		return true
 	}
 	for entity, n := range b.rewriter.Counts() {
 		if n > 0 && b.rules.PII.Actions[entity] != pii.Allow {

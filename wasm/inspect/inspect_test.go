@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/pii"
 	"github.com/memgate/memgate/filter/problem"
 	"github.com/memgate/memgate/wasm/inspect"
 	"github.com/memgate/memgate/wasm/inspect/cases"
@@ -202,8 +203,9 @@ func TestHashNeedsKey(t *testing.T) {
 	h := inspect.Header{{":status", "200"}, {"content-type", "application/json"}}
 	for _, key := range [][]byte{nil, []byte(strings.Repeat("k", 32))} {
 		var b inspect.Body
-		_, request := rules.Request(&b, h, false, key)
-		_, response := rules.Response(&b, h, "GET", false, key)
+		secrets := &inspect.Secrets{HashKey: key}
+		_, request := rules.Request(&b, h, false, secrets)
+		_, response := rules.Response(&b, h, "GET", false, secrets)
 		if (request == nil) != (key != nil) || (response == nil) != (key != nil) {
 			t.Errorf("key %q: %v, %v", key, slug(request), slug(response))
 		}
@@ -356,5 +358,45 @@ func TestTrailer(t *testing.T) {
 		if got != c[2] {
 			t.Errorf("%s: %s became %q, want %q", c[0], c[1], got, c[2])
 		}
+	}
+}
+
+func TestPseudonymsNeedKeys(t *testing.T) {
+	p := cases.Policy()
+	p.Request.PII.Actions[pii.EmailAddress] = pii.Pseudonymize
+	rules, err := inspect.Compile(p.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := pii.TenantKey(make([]byte, pii.MinPseudonymKey), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := pii.NewPseudonyms(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := inspect.Header{{":method", "POST"}, {":status", "200"}, {"content-type", "application/json"}}
+	var b inspect.Body
+	if _, refusal := rules.Request(&b, h, false, nil); refusal != &problem.Unavailable {
+		t.Errorf("without keys: %v", slug(refusal))
+	}
+	secrets := &inspect.Secrets{Pseudonyms: keys, Reveal: true}
+	plan, refusal := rules.Request(&b, h, false, secrets)
+	sent, refusal := run(&b, plan, refusal, `["ann@example.com"]`, 3, 0)
+	if refusal != nil || strings.Contains(sent, "ann") || b.Opened() != 0 {
+		t.Fatalf("%s, %v", sent, slug(refusal))
+	}
+	rules.End(&b)
+	for _, c := range []struct {
+		secrets *inspect.Secrets
+		want    string
+		opened  uint32
+	}{{secrets, `["ann@example.com"]`, 1}, {nil, sent, 0}, {&inspect.Secrets{Pseudonyms: keys}, sent, 0}} {
+		plan, refusal = rules.Response(&b, h, "GET", false, c.secrets)
+		if got, refusal := run(&b, plan, refusal, sent, 4, 0); refusal != nil || got != c.want || b.Opened() != c.opened || b.Changed() != (c.opened > 0) {
+			t.Errorf("%s, %v, %d opened, want %s", got, slug(refusal), b.Opened(), c.want)
+		}
+		rules.End(&b)
 	}
 }

@@ -84,16 +84,16 @@ func (r *Rules) RequestDrop(dst []string, h Header) []string {
 }
 
 // Request says what is done with a request's body, and prepares b for it. None
-// says that no body follows. HashKey is the tenant's key, nil if it has none.
-func (r *Rules) Request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
+// says that no body follows. Secrets are the tenant's, nil if it has none.
+func (r *Rules) Request(b *Body, h Header, none bool, secrets *Secrets) (Plan, Refusal) {
 	if r.policy.Modes.Content == content.Off && !r.policy.Request.Inspects() {
 		return Pass, nil
 	}
-	plan, refusal := r.request(b, h, none, hashKey)
+	plan, refusal := r.request(b, h, none, secrets)
 	return r.watched(plan, false), refusal
 }
 
-func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Refusal) {
+func (r *Rules) request(b *Body, h Header, none bool, secrets *Secrets) (Plan, Refusal) {
 	rules := &r.policy.Request
 	if none && !upgrades(h) {
 		return Pass, nil
@@ -127,10 +127,10 @@ func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 		*b = Body{rules: rules}
 		return Hold, nil
 	}
-	if rules.Pseudonyms() && len(hashKey) == 0 {
+	if lack(rules, secrets) {
 		return Pass, &problem.Unavailable
 	}
-	r.begin(b, rules, use{format: format}, hashKey)
+	r.begin(b, rules, use{format: format}, secrets)
 	b.parts(format, h)
 	return Hold, nil
 }
@@ -138,12 +138,12 @@ func (r *Rules) request(b *Body, h Header, none bool, hashKey []byte) (Plan, Ref
 // Response says what is done with the body of the upstream's response to a
 // request with the given method, and prepares b for it. None says that no body
 // follows.
-func (r *Rules) Response(b *Body, h Header, method string, none bool, hashKey []byte) (Plan, Refusal) {
-	plan, refusal := r.answer(b, h, method, none, hashKey)
+func (r *Rules) Response(b *Body, h Header, method string, none bool, secrets *Secrets) (Plan, Refusal) {
+	plan, refusal := r.answer(b, h, method, none, secrets)
 	return r.watched(plan, true), refusal
 }
 
-func (r *Rules) answer(b *Body, h Header, method string, none bool, hashKey []byte) (Plan, Refusal) {
+func (r *Rules) answer(b *Body, h Header, method string, none bool, secrets *Secrets) (Plan, Refusal) {
 	rules := &r.policy.Response
 	status := h.Get(":status")
 	if none || method == "HEAD" || status == "204" || status == "304" {
@@ -175,10 +175,10 @@ func (r *Rules) answer(b *Body, h Header, method string, none bool, hashKey []by
 		*b = Body{rules: rules, use: use{response: true}}
 		return Stream, nil
 	}
-	if rules.Pseudonyms() && len(hashKey) == 0 {
+	if lack(rules, secrets) {
 		return Pass, &problem.Unavailable
 	}
-	r.begin(b, rules, use{response: true, format: format}, hashKey)
+	r.begin(b, rules, use{response: true, format: format}, secrets)
 	b.parts(format, h)
 	if known && n <= HoldLimit {
 		return Hold, nil
@@ -228,7 +228,7 @@ func (r *Rules) Trailer(b *Body, name, value string) (string, bool) {
 		return "", false
 	}
 	var t Body
-	r.begin(&t, &r.policy.Response, use{response: true, format: pii.Text}, b.hashKey)
+	r.begin(&t, &r.policy.Response, use{response: true, format: pii.Text}, b.secrets)
 	out, refusal := t.Next(nil, []byte(value), true)
 	r.End(&t)
 	return string(out), refusal == nil

@@ -33,7 +33,7 @@ func piiCommand() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(piiScanCommand(), piiRedactCommand())
+	cmd.AddCommand(piiScanCommand(), piiRedactCommand(), piiOpenCommand(), piiKeyCommand())
 	return cmd
 }
 
@@ -110,67 +110,78 @@ func piiRedactCommand() *cobra.Command {
 		Short: "Rewrite standard input by a policy",
 		Long: "Rewrite standard input as the content filter would by the policy's pii.request rules, or\n" +
 			"pii.response with --response. Without a policy file each finding is redacted. The action\n" +
-			"hash needs --tenant. A finding whose action is block ends it with exit code 1.",
+			"hash and pseudonymize need --tenant. A finding whose action is block ends it with exit code 1.",
 		Args: usage(cobra.NoArgs),
 	}
 	config := cmd.Flags().StringP("config", "c", "", "policy file; without it everything is redacted")
 	response := cmd.Flags().Bool("response", false, "apply the rules for responses")
 	format := cmd.Flags().String("format", "text", "text, json or ndjson")
-	tenant := cmd.Flags().String("tenant", "", "tenant whose key the action hash uses")
+	tenant := cmd.Flags().String("tenant", "", "tenant whose key the actions hash and pseudonymize use")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		formats := map[string]pii.Format{"text": pii.Text, "json": pii.JSON, "ndjson": pii.NDJSON}
 		kind, ok := formats[*format]
 		if !ok {
 			return usageError{errors.New("--format is text, json or ndjson")}
 		}
-		rules, key, err := redaction(*config, *response, *tenant)
+		rules, key, keys, err := redaction(*config, *response, *tenant)
 		if err != nil {
 			return err
 		}
-		return rewrite(cmd.InOrStdin(), cmd.OutOrStdout(), pii.Config{
+		rewriter := pii.NewRewriter(pii.Config{
 			Format: kind, Policy: rules, HashKey: key, MaxDepth: 256, Lenient: *response,
 		})
+		rewriter.SetPseudonyms(keys, false)
+		return rewrite(cmd.InOrStdin(), cmd.OutOrStdout(), rewriter)
 	}
 	return cmd
 }
 
-// redaction returns the rules of a policy file and the key of a tenant.
-func redaction(path string, response bool, tenant string) (pii.Policy, []byte, error) {
+// redaction returns the rules of a policy file and the keys of a tenant.
+func redaction(path string, response bool, tenant string) (pii.Policy, []byte, *pii.Pseudonyms, error) {
 	if path == "" {
 		var all pii.Policy
 		for e := range all.Actions {
 			all.Actions[e] = pii.Redact
 		}
-		return all, nil, nil
+		return all, nil, nil, nil
 	}
 	p, _, err := policy.Load(path)
 	if err != nil {
-		return pii.Policy{}, nil, err
+		return pii.Policy{}, nil, nil, err
 	}
 	body, err := p.Content(&policy.Route{})
 	if err != nil {
-		return pii.Policy{}, nil, err
+		return pii.Policy{}, nil, nil, err
 	}
 	rules := body.Request
 	if response {
 		rules = body.Response
 	}
 	rules.PII.Custom = body.Custom
-	if !rules.Pseudonyms() {
-		return rules.PII, nil, nil
+	if !rules.Hashes() && !rules.Pseudonymizes() {
+		return rules.PII, nil, nil, nil
 	}
 	if tenant == "" {
-		return pii.Policy{}, nil, usageError{errors.New("the policy's action hash needs --tenant")}
+		return pii.Policy{}, nil, nil, usageError{errors.New("the policy's actions hash and pseudonymize need --tenant")}
 	}
-	master, err := p.Resolve(p.PII.Key)
-	if err != nil {
-		return pii.Policy{}, nil, err
+	var key []byte
+	var keys *pii.Pseudonyms
+	if rules.Hashes() {
+		master, err := p.Resolve(p.PII.Key)
+		if err != nil {
+			return pii.Policy{}, nil, nil, err
+		}
+		key = authz.TenantKey(master, tenant)
 	}
-	return rules.PII, authz.TenantKey(master, tenant), nil
+	if rules.Pseudonymizes() {
+		if keys, err = authz.Pseudonyms(p, tenant); err != nil {
+			return pii.Policy{}, nil, nil, err
+		}
+	}
+	return rules.PII, key, keys, nil
 }
 
-func rewrite(in io.Reader, out io.Writer, config pii.Config) error {
-	rewriter := pii.NewRewriter(config)
+func rewrite(in io.Reader, out io.Writer, rewriter *pii.Rewriter) error {
 	w := bufio.NewWriter(out)
 	chunk, rewritten := make([]byte, 64<<10), []byte(nil)
 	for {
