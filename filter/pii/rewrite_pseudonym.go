@@ -28,10 +28,10 @@ func (r *Rewriter) Opened() uint32 { return r.opened }
 func (r *Rewriter) find(s *Scanner, dst []Finding, buf []byte, from int, final bool) ([]Finding, int) {
 	first := len(dst)
 	dst, safe := s.Scan(dst, buf, from, final)
-	if r.pseudonyms == nil || !r.reveals && len(dst) == first {
-		return dst, safe
-	}
 	if !r.reveals {
+		if len(dst) == first || r.pseudonyms == nil && !r.cfg.Lenient {
+			return dst, safe
+		}
 		kept := dst[:first]
 		for _, f := range dst[first:] {
 			if f.More || f.Continued || !r.within(buf, f) {
@@ -68,20 +68,40 @@ func (r *Rewriter) find(s *Scanner, dst []Finding, buf []byte, from int, final b
 	}
 }
 
-// within reports whether a finding is part of a pseudonym that a key made.
+// within reports whether a finding is part of a pseudonym: in a response of any, as it
+// stays closed there, in a request of one that a key made, so that nobody can hide a
+// value in what looks like one.
 func (r *Rewriter) within(buf []byte, f Finding) bool {
-	for at := max(0, f.Start-maxPseudonym); ; at++ {
-		start, end := nextPseudonym(buf[:f.End], at)
-		if start > f.Start || start == f.End {
+	word := func(c byte) bool { return base32Values[c] <= 31 || c == '0' }
+	for _, c := range buf[f.Start:f.End] {
+		if !word(c) {
 			return false
 		}
-		if _, end = pseudonymAt(buf[start:]); start+end >= f.End && start+end <= len(buf) {
+	}
+	start, end := f.Start, f.End
+	for start > 0 && f.End-start < maxPseudonym && word(buf[start-1]) {
+		start--
+	}
+	for end < len(buf) && end-f.Start < maxPseudonym && word(buf[end]) {
+		end++
+	}
+	for at := start; ; at++ {
+		from, to := nextPseudonym(buf[:end], at)
+		if from > f.Start {
+			return false
+		}
+		if at = from; to < f.End {
+			continue
+		}
+		if r.cfg.Lenient {
+			return true
+		}
+		if to <= end && r.pseudonyms != nil {
 			var ok bool
-			if r.opening, ok = r.pseudonyms.Open(r.opening[:0], buf[start:start+end]); ok {
+			if r.opening, ok = r.pseudonyms.Open(r.opening[:0], buf[from:to]); ok {
 				return true
 			}
 		}
-		at = start
 	}
 }
 
