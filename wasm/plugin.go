@@ -32,6 +32,7 @@ type plugin struct {
 	buffers buffers
 
 	pseudonyms inspect.Pseudonyms
+	statistics statistics
 
 	refused, findings, fetched, failed proxywasm.MetricCounter
 }

@@ -442,12 +442,21 @@ func (s *stream) report(of *side) {
 		return
 	}
 	of.counted = true
+	before := s.found
 	s.found.Add(&of.body)
+	if n := of.body.Seen(); n > 0 {
+		name := "memgate.request_bytes"
+		if of == &s.response {
+			name = "memgate.response_bytes"
+		}
+		s.plugin.statistics.add(name, uint64(n))
+	}
 	if s.rules != nil {
 		s.rules.Note(&s.shadow, &of.body)
 		s.reportShadow()
 	}
 	if opened := of.body.Opened(); opened > 0 {
+		s.plugin.statistics.add("memgate.opened_pseudonyms", uint64(opened))
 		if err := proxywasm.SetProperty(openedPath, strconv.AppendUint(nil, uint64(opened), 10)); err != nil {
 			proxywasm.LogError("memgate: opened pseudonyms cannot be logged: " + err.Error())
 		}
@@ -457,6 +466,7 @@ func (s *stream) report(of *side) {
 		return
 	}
 	s.plugin.findings.Increment(total - s.reported)
+	s.plugin.statistics.found(&before, &s.found)
 	s.reported = total
 	if err := proxywasm.SetProperty(findingsPath, s.found.Append(nil)); err != nil {
 		proxywasm.LogError("memgate: findings cannot be logged: " + err.Error())
@@ -471,6 +481,7 @@ func (s *stream) refuse(p inspect.Refusal) types.Action {
 	}
 	s.refused = true
 	s.plugin.refused.Increment(1)
+	s.plugin.statistics.add("memgate.refused."+p.Slug, 1)
 	s.report(&s.request)
 	s.report(&s.response)
 	if err := proxywasm.SetProperty(refusalPath, []byte(p.Slug)); err != nil {

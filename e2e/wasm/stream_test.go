@@ -356,13 +356,20 @@ func TestHashKey(t *testing.T) {
 
 func TestStatistics(t *testing.T) {
 	digest := edge.Policies.Add(t, cases.Policy())
-	before := edge.Stat("wasmcustom.memgate.refused")
+	names := []string{"refused", "refused.malformed-json", "findings", "findings.EMAIL_ADDRESS", "request_bytes", "response_bytes"}
+	before := make(map[string]uint64)
+	for _, name := range names {
+		before[name] = uint64(edge.Stat("wasmcustom.memgate." + name))
+	}
 	r := post(digest)
+	harness.Do(t, edge.URL, r)
 	r.Body = "x"
 	harness.Do(t, edge.URL, r)
 	harness.Eventually(t, func() error {
-		if after := edge.Stat("wasmcustom.memgate.refused"); after <= before {
-			return fmt.Errorf("memgate.refused stays %d", after)
+		for _, name := range names {
+			if after := uint64(edge.Stat("wasmcustom.memgate." + name)); after <= before[name] {
+				return fmt.Errorf("memgate.%s stays %d", name, after)
+			}
 		}
 		return nil
 	})

@@ -80,6 +80,9 @@ func lack(rules *content.Body, secrets *Secrets) bool {
 	return rules.Hashes() && len(secrets.HashKey) == 0 || rules.Pseudonymizes() && secrets.Pseudonyms == nil
 }
 
+// Seen is how many bytes of the body were looked into.
+func (b *Body) Seen() int64 { return b.seen }
+
 // Opened is how many pseudonyms were opened in b.
 func (b *Body) Opened() uint32 {
 	if b.rewriter == nil {

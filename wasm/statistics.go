@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
+
+	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/wasm/inspect"
+)
+
+// statistics are the counters of the proxy that have names from fixed lists: an entity,
+// a problem's slug. Each is defined when it is first counted.
+type statistics struct {
+	counters map[string]proxywasm.MetricCounter
+}
+
+func (s *statistics) add(name string, n uint64) {
+	counter, known := s.counters[name]
+	if !known {
+		if s.counters == nil {
+			s.counters = make(map[string]proxywasm.MetricCounter)
+		}
+		counter = proxywasm.DefineCounterMetric(name)
+		s.counters[name] = counter
+	}
+	counter.Increment(n)
+}
+
+// found counts what was found since before.
+func (s *statistics) found(before, now *inspect.Findings) {
+	for e, n := range now {
+		if d := n - before[e]; d > 0 {
+			s.add("memgate.findings."+pii.Entity(e).String(), uint64(d))
+		}
+	}
+}
