@@ -237,13 +237,13 @@ func TestShadowIsTold(t *testing.T) {
 // key without which nothing is hashed.
 func TestMetadataHasRoom(t *testing.T) {
 	d := &Decision{
-		Allowed: true, Stage: StageAllow, Reason: ReasonAllowed, Route: "r", Spoofed: []string{"txn-token"}, Content: "c", HashKey: "k", Agent: "a", lease: "l",
+		Allowed: true, Stage: StageAllow, Reason: ReasonAllowed, Route: "r", Spoofed: []string{"txn-token"}, Content: "c", HashKey: "k", Agent: "a", lease: "l", PseudonymKeys: "p", Reveal: true,
 		Principal: &identity.Principal{Tenant: "t", Subject: "s", Kind: identity.KindJWT, ID: "i"},
 		Shadow:    []Denial{{Stage: StageAccess, Reason: identity.ReasonCondition}},
 		Upstream:  []headers.Header{},
 	}
 	fields := d.metadata("id").GetFields()
-	for _, key := range []string{"request_id", "route", "tenant", "subject", "kind", "principal", "spoofed", "stage", "reason", "shadow", "decision", "content", "hash_key", "agent", leaseKey} {
+	for _, key := range []string{"request_id", "route", "tenant", "subject", "kind", "principal", "spoofed", "stage", "reason", "shadow", "decision", "content", "hash_key", "agent", "pseudonym_keys", "reveal", leaseKey} {
 		if fields[key].GetStringValue() == "" {
 			t.Errorf("no %s", key)
 		}
