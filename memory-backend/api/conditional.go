@@ -50,6 +50,7 @@ type replay struct {
 // (draft-ietf-httpapi-idempotency-key-header). The answer is kept for whoever repeats it.
 func (s *Server) once(c *call, f *form, status int, answer any) (memory.Write, error) {
 	w := s.change(c)
+	w.Distinct = s.Distinct
 	values := c.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
 		return w, nil

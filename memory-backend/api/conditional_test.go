@@ -185,3 +185,19 @@ func TestCursors(t *testing.T) {
 		}
 	}
 }
+
+func TestDuplicatesAreRefused(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Distinct = true })
+	id := w.remember("t", "bot", "the same")
+	a := w.do("t", "POST", "/api/v2/agents/bot/batch-remember", `{"memories":[{"content":"new"},{"content":"the same"}]}`)
+	if a.status != 409 || !strings.Contains(a.get("detail"), id) || !strings.Contains(a.get("detail"), "Memory 2 ") {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	if got := w.ok("t", "POST", "/api/v2/agents/bot/recall/all", `{}`).contents(); got != "the same" {
+		t.Errorf("stored %q", got)
+	}
+	w.remember("t", "other", "the same")
+	w = newWorld(t)
+	w.remember("t", "bot", "the same")
+	w.remember("t", "bot", "the same")
+}

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,9 @@ type Config struct {
 	Random  io.Reader            // for ids; must be safe for concurrent use
 	Log     *slog.Logger         // nil: no log
 	Metrics *prometheus.Registry // nil: no metrics, and no /metrics
+
+	// Distinct refuses memories whose content is remembered already for the same agent, user, app and run.
+	Distinct bool
 
 	MaxBody int64         // bytes of a request's body; 2 MiB when 0
 	Timeout time.Duration // for one request; 15 s when 0
@@ -243,9 +247,13 @@ const maxRequestID = 128
 // problem turns the error of a handler into an answer.
 func (s *Server) problem(err error, id Identity) *problem {
 	var p *problem
+	var twice *memory.DuplicateError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &twice):
+		return newProblem(http.StatusConflict, "duplicate-memory", "Remembered already",
+			"Memory "+strconv.Itoa(twice.Index+1)+" of the request says the same as memory "+twice.ID+"; nothing was stored.")
 	case errors.Is(err, memory.ErrNotFound):
 		return notFound("There is no such memory or agent.")
 	case errors.Is(err, memory.ErrVersion):

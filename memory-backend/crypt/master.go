@@ -28,7 +28,7 @@ type Master interface {
 	DecryptWithContext(ctx context.Context, ciphertext, bound []byte) ([]byte, error)
 }
 
-// ErrUnavailable: the key management service did not answer, or refused to.
+// ErrUnavailable says that the key management service did not answer, or refused to.
 var ErrUnavailable = errors.New("crypt: the key management service is unavailable")
 
 // filePrefix is the scheme of a master key in a local file.

@@ -28,7 +28,7 @@ const HashSize = 16
 // management service wraps in one call (4 KiB).
 const maxDataKeys = 16
 
-// ErrSealed: a sealed value does not open: it is damaged, was sealed with a key that is gone, or belongs
+// ErrSealed says that a sealed value does not open: it is damaged, was sealed with a key that is gone, or belongs
 // to another tenant, record or field.
 var ErrSealed = errors.New("crypt: a sealed value does not open")
 

@@ -28,6 +28,16 @@ var (
 	ErrReused = errors.New("memory: idempotency key was used for another request")
 )
 
+// DuplicateError is returned for a memory whose content is remembered already, when Write.Distinct is set.
+// Nothing was stored.
+type DuplicateError struct {
+	ID    string // of the memory that says the same
+	Index int    // of the memory among those that were to be added
+}
+
+// Error implements error.
+func (e *DuplicateError) Error() string { return "memory: remembered already as " + e.ID }
+
 // ReplayedError is returned for a write whose Once.Key was used before for the same request: nothing was
 // written this time, and Answer is what the first one recorded.
 type ReplayedError struct{ Answer []byte }
@@ -84,6 +94,9 @@ type Write struct {
 	IfVersion int64
 	// Once makes Add and CreateAgent happen once for its key; nil: whenever they are called.
 	Once *Once
+	// Distinct makes Add fail with a DuplicateError when an active memory of the same agent, user, app and run
+	// has exactly the same content, also among those that are added.
+	Distinct bool
 }
 
 // Once names a write, so that repeating it has no further effect.

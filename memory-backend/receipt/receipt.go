@@ -116,7 +116,7 @@ func (s *Signer) JWKS() []byte {
 	return append(b, '\n')
 }
 
-// ErrInvalid: a receipt is not one that a key of the set signed.
+// ErrInvalid says that a receipt is not one that a key of the set signed.
 var ErrInvalid = errors.New("receipt: invalid")
 
 // Verify checks a receipt by a key set, and returns what it says.

@@ -37,6 +37,7 @@ type options struct {
 	timeout                      time.Duration
 	drain                        time.Duration
 	logLevel                     string
+	distinct                     bool
 	tlsCert, tlsKey, tlsClientCA string // paths
 }
 
@@ -71,6 +72,8 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	f.Int64Var(&o.maxBody, "max-body", 2<<20, "bytes of a request's body")
 	f.DurationVar(&o.timeout, "request-timeout", 15*time.Second, "time for one request")
 	f.DurationVar(&o.drain, "drain-timeout", 20*time.Second, "time for requests under way after SIGTERM")
+	f.BoolVar(&o.distinct, "refuse-duplicates", false,
+		"refuse, with 409, a memory whose content is remembered already for the same agent, user, app and run")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -159,7 +162,7 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		}, func() float64 { return float64(store.OpenFiles()) }))
 	handler, err := api.New(api.Config{
 		Store: store, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
-		Metrics: reg, MaxBody: o.maxBody, Timeout: o.timeout,
+		Metrics: reg, Distinct: o.distinct, MaxBody: o.maxBody, Timeout: o.timeout,
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,12 @@ func (s *Store) Add(ctx context.Context, tenant string, w memory.Write, memories
 		}
 		var index indexChange
 		agents := make(map[string]bool)
-		for _, m := range memories {
+		for i, m := range memories {
+			if w.Distinct {
+				if err := distinct(ctx, t, w, m, i); err != nil {
+					return err
+				}
+			}
 			m.Version = 1
 			if err := insert(ctx, t, m, 0); err != nil {
 				return err
@@ -57,6 +62,26 @@ func (s *Store) Add(ctx context.Context, tenant string, w memory.Write, memories
 		}
 		return index.apply(ctx, t)
 	})
+}
+
+// distinct fails if an active memory of the same owners has the same content.
+func distinct(ctx context.Context, t *writeTx, w memory.Write, m *memory.Memory, index int) error {
+	s := sealing{keys: t.keys}
+	args := []any{s.hash(hashContent, m.Content), s.hash(hashAgent, m.Agent), s.hash(hashUser, m.User), s.hash(hashApp, m.App),
+		s.hash(hashRun, m.Run), memory.StatusActive, micros(w.At)}
+	if s.err != nil {
+		return s.err
+	}
+	var id string
+	err := t.tx.QueryRowContext(ctx, `SELECT id FROM memories WHERE same = ? AND agent = ? AND user = ? AND app = ? AND run = ?
+		AND status = ? AND (expires = 0 OR expires > ?) LIMIT 1`, args...).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &memory.DuplicateError{ID: id, Index: index}
 }
 
 // insert stores a memory under a number, or under the next one for 0, and its labels. It sets m.Seq.

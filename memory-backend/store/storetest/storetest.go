@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) memory.Store) {
 		{"Versions", versions},
 		{"Once", once},
 		{"Positions", positions},
+		{"Distinct", distinct},
 		{"DropTenant", dropTenant},
 		{"MissingTenant", missingTenant},
 		{"Concurrency", concurrency},

@@ -147,3 +147,33 @@ func dropTenant(t *testing.T, s memory.Store) {
 	add(t, s, tenantA, remember("m1", "new words", 0))
 	same(t, "new", found(t, s, tenantA, memory.SearchQuery{Text: "words gone"}), []string{"m1"})
 }
+
+func distinct(t *testing.T, s memory.Store) {
+	w := memory.Write{By: "w", At: start, Distinct: true}
+	if err := s.Add(ctx, tenantA, w, []*memory.Memory{remember("m1", "the same", 0), remember("m2", "the same!", 0)}); err != nil {
+		t.Fatal(err)
+	}
+	var twice *memory.DuplicateError
+	err := s.Add(ctx, tenantA, w, []*memory.Memory{remember("m3", "another", 0), remember("m4", "the same", 0)})
+	if !errors.As(err, &twice) || twice.ID != "m1" || twice.Index != 1 {
+		t.Errorf("%v", err)
+	}
+	err = s.Add(ctx, tenantA, w, []*memory.Memory{remember("m3", "twice", 0), remember("m4", "twice", 0)})
+	if !errors.As(err, &twice) || twice.ID != "m3" {
+		t.Errorf("%v", err)
+	}
+	_, err = s.Get(ctx, tenantA, "m3", nil)
+	wantErr(t, err, memory.ErrNotFound)
+	other, user, gone := remember("m5", "the same", 0), remember("m6", "the same", 0), remember("m7", "expired", 0)
+	other.Agent, user.User, gone.Expires = "other", "u", start
+	if err := s.Add(ctx, tenantA, w, []*memory.Memory{other, user, gone, remember("m8", "expired", 0)}); err != nil {
+		t.Errorf("another owner, and one that has expired: %v", err)
+	}
+	if err := s.Add(ctx, tenantB, w, []*memory.Memory{remember("m1", "the same", 0)}); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	w.Distinct = false
+	if err := s.Add(ctx, tenantA, w, []*memory.Memory{remember("m9", "the same", 0)}); err != nil {
+		t.Errorf("when it may repeat: %v", err)
+	}
+}
