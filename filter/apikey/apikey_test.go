@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func open(t testing.TB, path string, c *clock) *Store {
 }
 
 func reason(s *Store, key string) identity.Reason {
-	if _, err := s.Verify(key); err != nil {
+	if _, err := s.Verify(context.Background(), key); err != nil {
 		if !identity.IsUnauthenticated(err) {
 			return "not answered with 401"
 		}
@@ -63,7 +64,7 @@ func TestCreateVerifyRevoke(t *testing.T) {
 	r, key := create(t, path, c, Record{Name: "ci", Tenant: "acme", Scopes: []string{"memory:write", "memory:read"}, Expires: c.now().Add(time.Hour)})
 	_, named := create(t, path, c, Record{Tenant: "beta", Subject: "robot"})
 	s := open(t, path, c)
-	p, err := s.Verify(key)
+	p, err := s.Verify(context.Background(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestCreateVerifyRevoke(t *testing.T) {
 		strings.Join(p.Scopes, " ") != "memory:read memory:write" || !p.Expires.Equal(c.now().Add(time.Hour)) {
 		t.Errorf("principal %+v", p)
 	}
-	if p, err = s.Verify(named); err != nil || p.Subject != "robot" || p.Tenant != "beta" || !p.Expires.IsZero() {
+	if p, err = s.Verify(context.Background(), named); err != nil || p.Subject != "robot" || p.Tenant != "beta" || !p.Expires.IsZero() {
 		t.Errorf("principal %+v, %v", p, err)
 	}
 	info, err := os.Stat(path)
@@ -437,7 +438,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.Verify(key); err != nil {
+				if _, err := s.Verify(context.Background(), key); err != nil {
 					b.Fatal(err)
 				}
 			}

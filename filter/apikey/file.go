@@ -165,34 +165,40 @@ func (r *Record) validGrant() error {
 // adds it to the file at path, which it makes where there is none. It returns the full
 // record and the key, which cannot be had again.
 func Create(path string, env Environment, pepper []byte, grant Record, random io.Reader, now func() time.Time, opts ...Option) (Record, string, error) {
+	return issue(env, pepper, grant, random, now, func(r Record) error {
+		return update(path, opts, func(records []Record) ([]Record, error) {
+			for i := range records {
+				if records[i].ID == r.ID {
+					return nil, errTaken
+				}
+			}
+			return append(records, r), nil
+		})
+	})
+}
+
+var errTaken = errors.New("apikey: the new id is taken")
+
+// issue makes a key and its record for a grant, and hands the record to add.
+func issue(env Environment, pepper []byte, grant Record, random io.Reader, now func() time.Time, add func(Record) error) (Record, string, error) {
 	if len(pepper) < MinPepper {
 		return Record{}, "", errPepper
 	}
 	if err := grant.validGrant(); err != nil {
 		return Record{}, "", fmt.Errorf("apikey: %w", err)
 	}
-	created := now().UTC().Truncate(time.Second)
-	if !grant.Expires.IsZero() && !grant.Expires.After(created) {
+	grant.Created = now().UTC().Truncate(time.Second)
+	if !grant.Expires.IsZero() && !grant.Expires.After(grant.Created) {
 		return Record{}, "", errors.New("apikey: the key would have expired already")
 	}
-	var key string
-	err := update(path, opts, func(records []Record) ([]Record, error) {
-		var err error
-		if grant.ID, key, err = Generate(env, random); err != nil {
-			return nil, err
-		}
-		for _, r := range records {
-			if r.ID == grant.ID {
-				return nil, errors.New("apikey: the new id is taken")
-			}
-		}
-		hash := mac(pepper, key)
-		grant.Hash = hex.EncodeToString(hash[:])
-		grant.Created = created
-		grant.Expires, grant.Revoked = grant.Expires.UTC(), time.Time{}
-		return append(records, grant), nil
-	})
+	grant.Expires, grant.Revoked = grant.Expires.UTC(), time.Time{}
+	id, key, err := Generate(env, random)
 	if err != nil {
+		return Record{}, "", err
+	}
+	hash := mac(pepper, key)
+	grant.ID, grant.Hash = id, hex.EncodeToString(hash[:])
+	if err := add(grant); err != nil {
 		return Record{}, "", err
 	}
 	return grant, key, nil

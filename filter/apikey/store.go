@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
@@ -20,11 +21,65 @@ type Store struct {
 	keys    atomic.Pointer[map[string]*known]
 }
 
-// known is one key of the file.
+// known is one key that is in force, or was.
 type known struct {
 	hash             [sha256.Size]byte
 	principal        *identity.Principal
 	expires, revoked time.Time
+	used             atomic.Int64 // Unix time of its last use that was not taken yet; 0 for none
+}
+
+func newKnown(r *Record) (*known, error) {
+	hash, err := parseHash(r.Hash)
+	if err != nil {
+		return nil, err
+	}
+	subject := r.Subject
+	if subject == "" {
+		subject = "key:" + r.ID
+	}
+	return &known{
+		hash: hash, expires: r.Expires, revoked: r.Revoked,
+		principal: &identity.Principal{
+			Kind: identity.KindAPIKey, Subject: subject, Tenant: r.Tenant,
+			Scopes: identity.NormalizeScopes(slices.Clone(r.Scopes)),
+			ID:     r.ID, Expires: earliest(r.Expires, r.Revoked),
+		},
+	}, nil
+}
+
+// isRevoked says whether k is known and was revoked.
+func (k *known) isRevoked(now time.Time) bool {
+	return k != nil && !k.revoked.IsZero() && !now.Before(k.revoked)
+}
+
+// check compares what was presented with what is known, which is nil for an unknown id.
+func (k *known) check(presented [sha256.Size]byte, now time.Time) (*identity.Principal, error) {
+	var want [sha256.Size]byte // what an unknown id is compared with: no one's hash
+	if k != nil {
+		want = k.hash
+	}
+	equal := subtle.ConstantTimeCompare(presented[:], want[:]) == 1
+	switch {
+	case k == nil || !equal:
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyUnknown, nil)
+	case k.isRevoked(now):
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
+	case !k.expires.IsZero() && !now.Before(k.expires):
+		return nil, identity.Unauthenticated(identity.ReasonAPIKeyExpired, nil)
+	}
+	// Most requests come within the same second as the one before, and write nothing.
+	if t := now.Unix(); k.used.Load() != t {
+		k.used.Store(t)
+	}
+	return k.principal, nil
+}
+
+// take moves the time of k's last use to dst.
+func (k *known) take(dst map[string]time.Time) {
+	if t := k.used.Swap(0); t != 0 {
+		dst[k.principal.ID] = time.Unix(t, 0)
+	}
 }
 
 type options struct{ groupRead bool }
@@ -65,22 +120,18 @@ func (s *Store) Reload() error {
 		return err
 	}
 	keys := make(map[string]*known, len(records))
-	for _, r := range records {
-		hash, err := parseHash(r.Hash)
+	for i := range records {
+		k, err := newKnown(&records[i])
 		if err != nil {
 			return err
 		}
-		subject := r.Subject
-		if subject == "" {
-			subject = "key:" + r.ID
-		}
-		keys[r.ID] = &known{
-			hash: hash, expires: r.Expires, revoked: r.Revoked,
-			principal: &identity.Principal{
-				Kind: identity.KindAPIKey, Subject: subject, Tenant: r.Tenant,
-				Scopes: identity.NormalizeScopes(slices.Clone(r.Scopes)),
-				ID:     r.ID, Expires: earliest(r.Expires, r.Revoked),
-			},
+		keys[records[i].ID] = k
+	}
+	if old := s.keys.Load(); old != nil {
+		for id, k := range *old {
+			if next := keys[id]; next != nil {
+				next.used.Store(k.used.Swap(0))
+			}
 		}
 	}
 	s.keys.Store(&keys)
@@ -99,15 +150,22 @@ func earliest(a, b time.Time) time.Time {
 func (s *Store) Len() int { return len(*s.keys.Load()) }
 
 // Revoked says whether the key called id was revoked. One that is not known was not.
-func (s *Store) Revoked(id string) bool {
-	k, ok := (*s.keys.Load())[id]
-	return ok && !k.revoked.IsZero() && !s.now().Before(k.revoked)
+func (s *Store) Revoked(id string) bool { return (*s.keys.Load())[id].isRevoked(s.now()) }
+
+// TakeUsed returns when keys were used last since it was called before. It is for one
+// caller, who puts that away.
+func (s *Store) TakeUsed() map[string]time.Time {
+	used := make(map[string]time.Time)
+	for _, k := range *s.keys.Load() {
+		k.take(used)
+	}
+	return used
 }
 
 // Verify verifies one key. Each error is an *identity.Error of ClassUnauthenticated. A key
 // of a known id but a wrong secret gets the same reason as an unknown one, after the same
 // work; that a key expired or was revoked is only found for the right secret.
-func (s *Store) Verify(key string) (*identity.Principal, error) {
+func (s *Store) Verify(_ context.Context, key string) (*identity.Principal, error) {
 	env, id, reason := parse(key)
 	if reason != "" {
 		return nil, identity.Unauthenticated(reason, nil)
@@ -115,22 +173,5 @@ func (s *Store) Verify(key string) (*identity.Principal, error) {
 	if env != s.env {
 		return nil, identity.Unauthenticated(identity.ReasonAPIKeyEnvironment, nil)
 	}
-	presented := mac(s.pepper, key)
-	k, ok := (*s.keys.Load())[id]
-	var want [sha256.Size]byte // what an unknown id is compared with: no one's hash
-	if ok {
-		want = k.hash
-	}
-	equal := subtle.ConstantTimeCompare(presented[:], want[:]) == 1
-	if !ok || !equal {
-		return nil, identity.Unauthenticated(identity.ReasonAPIKeyUnknown, nil)
-	}
-	now := s.now()
-	if !k.revoked.IsZero() && !now.Before(k.revoked) {
-		return nil, identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
-	}
-	if !k.expires.IsZero() && !now.Before(k.expires) {
-		return nil, identity.Unauthenticated(identity.ReasonAPIKeyExpired, nil)
-	}
-	return k.principal, nil
+	return (*s.keys.Load())[id].check(mac(s.pepper, key), s.now())
 }

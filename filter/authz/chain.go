@@ -35,7 +35,7 @@ const OwnAudience = "memgate"
 // Sessions are nil when the policy does not name that kind of credential.
 type Deps struct {
 	Tokens   *token.Verifier
-	Keys     *apikey.Store
+	Keys     APIKeys
 	Sessions *session.Store
 	Revoked  Revoked // nil when nothing is revoked before its time
 	Limiter  ratelimit.Limiter
@@ -51,6 +51,17 @@ type Deps struct {
 type Revoked interface {
 	Check(p *identity.Principal) error
 }
+
+// APIKeys verifies API keys: an [apikey.Store] or an [apikey.Shared].
+type APIKeys interface {
+	Verify(ctx context.Context, key string) (*identity.Principal, error)
+	Revoked(id string) bool
+}
+
+var (
+	_ APIKeys = (*apikey.Store)(nil)
+	_ APIKeys = (*apikey.Shared)(nil)
+)
 
 // Chain is one policy, compiled: what it needs for a decision is computed when
 // it is built. It is immutable and safe for concurrent use.
@@ -410,7 +421,7 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 	case creds.Token != "" && c.deps.Tokens != nil:
 		base, err = c.deps.Tokens.Verify(ctx, creds.Token)
 	case creds.APIKey != "" && c.deps.Keys != nil:
-		base, err = c.deps.Keys.Verify(creds.APIKey)
+		base, err = c.deps.Keys.Verify(ctx, creds.APIKey)
 	case creds.Token != "" || creds.APIKey != "":
 		err = notAccepted("this kind of credential")
 	case creds.Session == "":

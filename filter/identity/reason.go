@@ -115,6 +115,8 @@ const (
 	ReasonAPIKeyUnknown     Reason = "api_key_unknown"
 	ReasonAPIKeyExpired     Reason = "api_key_expired"
 	ReasonAPIKeyRevoked     Reason = "api_key_revoked"
+	// ReasonAPIKeysUnavailable: whether there is such a key cannot be said now (503).
+	ReasonAPIKeysUnavailable Reason = "api_keys_unavailable"
 )
 
 // Reasons of package session.
@@ -192,7 +194,7 @@ var allReasons = [...]Reason{
 	ReasonProofSignature, ReasonProofMethod, ReasonProofURL, ReasonProofTime, ReasonProofToken,
 	ReasonProofBinding, ReasonProofReplay, ReasonProofUnavailable, ReasonCertificateMissing, ReasonCertificateMismatch,
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyEnvironment, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
-	ReasonAPIKeyRevoked,
+	ReasonAPIKeyRevoked, ReasonAPIKeysUnavailable,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionRevoked, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,
 	ReasonPeerMalformed, ReasonPeerAmbiguous, ReasonPeerUnknown, ReasonPeerExpired, ReasonPeerMismatch,

@@ -242,6 +242,9 @@ func (l *linter) identity() {
 	if keys := id.APIKeys; keys != nil && strings.HasPrefix(string(keys.File), schemeEnv) {
 		l.err("identity.api_keys.file", "file-reference", "must be file:PATH: memgate key writes the hashes there")
 	}
+	if id.APIKeys != nil {
+		l.apiKeys(id.APIKeys)
+	}
 	if s := id.Sessions; s != nil && s.TTL > longSession {
 		l.warn("identity.sessions.ttl", "session-ttl", "a session token that is lost is of use for %s; %s or less is enough for most, as sessions are renewed", s.TTL, longSession)
 	}
@@ -266,4 +269,21 @@ func (p *Policy) routeLabel(i int) string {
 		return show(name)
 	}
 	return routePath(i)
+}
+
+// apiKeys reports keys of which nobody can say where they are.
+func (l *linter) apiKeys(k *APIKeys) {
+	const path = "identity.api_keys"
+	switch {
+	case k.File == "" && k.Redis == "" && !l.inFile(path+".file") && !l.inFile(path+".redis"):
+		l.err(path, "api-keys", "says nowhere where the keys are: set file, or redis for several machines")
+	case k.File != "" && k.Redis != "":
+		l.err(path+".redis", "api-keys", "stands beside file; keys are in one place, so remove one of them")
+	case k.Redis != "" && k.Pepper == "" && !l.holds(path+".pepper") && !l.inFile(path+".pepper"):
+		l.err(path+".redis", "api-keys", "needs a pepper that is the same for all instances; add one, such as pepper: env:API_KEY_PEPPER, of 32 bytes or more")
+	case k.Redis == "" && k.Cluster:
+		l.err(path+".cluster", "api-keys", "has no effect without redis")
+	case k.Prefix == "" || len(k.Prefix) > 64 || !isRouteName(k.Prefix):
+		l.err(path+".prefix", "api-keys", "is made of letters, digits, '.', '_' and '-', 1 to 64 of them")
+	}
 }

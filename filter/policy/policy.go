@@ -157,10 +157,16 @@ type Tenant struct {
 	Value    string            `yaml:"value" doc:"the tenant of all tokens, for an issuer that serves one"`
 }
 
-// APIKeys is where the hashes of API keys are.
+// APIKeys is where the hashes of API keys are: in a file, or in a Redis.
 type APIKeys struct {
-	File   Secret `yaml:"file" doc:"file of key hashes, written by memgate key; mode 0600" required:"true"`
-	Pepper Secret `yaml:"pepper" doc:"key of the hashes; beside the file, created by the first memgate key create, when empty"`
+	File     Secret   `yaml:"file" doc:"file of key hashes, written by memgate key; mode 0600"`
+	Redis    Secret   `yaml:"redis" doc:"the Redis that has the key hashes, instead of a file: redis://[user:password@]host:port, or rediss:// for TLS; it may hold a password, so it is env:NAME or file:PATH"`
+	Cluster  bool     `yaml:"cluster" doc:"whether it is a Redis Cluster; more of its nodes stand in the URL as ?addr=host:port"`
+	Prefix   string   `yaml:"prefix" doc:"what the names of all keys in Redis start with; instances with the same one share their API keys" default:"memgate"`
+	MaxKeys  int      `yaml:"max_keys" doc:"API keys of the Redis that one instance holds at once" default:"10000" min:"64"`
+	MaxStale Duration `yaml:"max_stale" doc:"for how long an instance goes on with the keys that it holds when the Redis does not answer; after that, and for other keys at once, requests get 503" default:"60s" min:"1s" max:"24h"`
+	Timeout  Duration `yaml:"timeout" doc:"how long a request waits for the Redis when it brings a key that is not held" default:"100ms" min:"1ms" max:"500ms"`
+	Pepper   Secret   `yaml:"pepper" doc:"key of the hashes; beside the file, created by the first memgate key create, when empty; required with redis"`
 }
 
 // DPoP says which proofs are accepted.

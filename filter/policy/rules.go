@@ -68,6 +68,7 @@ func Rules() []Rule {
 		{"tenant-template", Error, "a template that cannot be read, or can make no tenant's name"},
 		{"production-loopback", Warning, "environment is production and an issuer is on loopback"},
 		{"identity", Error, "nobody can get a principal"},
+		{"api-keys", Error, "API keys are nowhere or in two places, or in a Redis without a pepper"},
 		{"session-ttl", Warning, "a session lives longer than a day"},
 		{"session-key", Error, "sessions in a Redis without a key that all instances have"},
 		{"sessions-in-memory", Warning, "environment is production and sessions end with the process"},

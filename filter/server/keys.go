@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,9 +23,10 @@ const pepperBytes = 32
 // ErrNoKeys is returned when a policy does not accept API keys.
 var ErrNoKeys = errors.New("the policy has no identity.api_keys")
 
-// Keys is where a policy keeps the hashes of API keys and their pepper.
+// Keys is where a policy keeps the hashes of API keys and their pepper: in a file
+// or in a Redis.
 type Keys struct {
-	Path   string
+	Path   string // of the file; "" with a Redis
 	pepper policy.Secret
 	policy *policy.Policy
 }
@@ -33,6 +36,9 @@ func KeysOf(p *policy.Policy) (Keys, error) {
 	section := p.Identity.APIKeys
 	if section == nil {
 		return Keys{}, ErrNoKeys
+	}
+	if section.Redis != "" {
+		return Keys{pepper: section.Pepper, policy: p}, nil
 	}
 	path, ok := strings.CutPrefix(string(section.File), "file:")
 	if !ok {
@@ -53,7 +59,7 @@ func (k Keys) environment() apikey.Environment {
 	return apikey.Development
 }
 
-// Open reads the keys.
+// Open reads the keys of the file.
 func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
 	pepper, err := k.policy.Resolve(k.pepper)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,8 +75,35 @@ func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
 	return store, err
 }
 
+// redis returns the keys of the Redis. What it returns beside ends its connections.
+func (k Keys) redis() (*apikey.Redis, func(), error) {
+	section := k.policy.Identity.APIKeys
+	pepper, err := k.policy.Resolve(k.pepper)
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity.api_keys.pepper: %w", err)
+	}
+	client, err := openRedis(k.policy, section.Redis, "identity.api_keys.redis", section.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err := apikey.NewRedis(client, section.Prefix, pepper)
+	if err != nil {
+		_ = client.Close()
+		return nil, nil, fmt.Errorf("identity.api_keys.pepper: %w", err)
+	}
+	return records, func() { _ = client.Close() }, nil
+}
+
 // Create issues a key, and makes the file and its pepper if this is the first.
-func (k Keys) Create(grant apikey.Record, random io.Reader, now func() time.Time) (apikey.Record, string, error) {
+func (k Keys) Create(ctx context.Context, grant apikey.Record, random io.Reader, now func() time.Time) (apikey.Record, string, error) {
+	if k.Path == "" {
+		records, done, err := k.redis()
+		if err != nil {
+			return apikey.Record{}, "", err
+		}
+		defer done()
+		return records.Create(ctx, k.environment(), grant, random, now)
+	}
 	if err := k.makePepper(random); err != nil {
 		return apikey.Record{}, "", err
 	}
@@ -79,6 +112,71 @@ func (k Keys) Create(grant apikey.Record, random io.Reader, now func() time.Time
 		return apikey.Record{}, "", err
 	}
 	return apikey.Create(k.Path, k.environment(), pepper, grant, random, now)
+}
+
+// Revoke makes a key be refused from a time on.
+func (k Keys) Revoke(ctx context.Context, id string, at time.Time) (apikey.Record, error) {
+	if k.Path == "" {
+		records, done, err := k.redis()
+		if err != nil {
+			return apikey.Record{}, err
+		}
+		defer done()
+		return records.Revoke(ctx, id, at)
+	}
+	return apikey.Revoke(k.Path, id, at)
+}
+
+// List returns all keys, and when each was used last as far as instances have
+// put that away.
+func (k Keys) List(ctx context.Context) ([]apikey.Record, map[string]time.Time, error) {
+	if k.Path == "" {
+		records, done, err := k.redis()
+		if err != nil {
+			return nil, nil, err
+		}
+		defer done()
+		list, err := records.List(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		used, err := records.Used(ctx)
+		return list, used, err
+	}
+	list, err := apikey.List(k.Path)
+	if err != nil {
+		return nil, nil, err
+	}
+	used, err := apikey.Used(k.Path)
+	return list, used, err
+}
+
+// Rotate issues a successor with what a key grants, for as long a life, and makes the key
+// itself be refused from a time on.
+func (k Keys) Rotate(ctx context.Context, id string, at time.Time, random io.Reader, now func() time.Time) (old, next apikey.Record, key string, err error) {
+	list, _, err := k.List(ctx)
+	if err != nil {
+		return old, next, "", err
+	}
+	i := slices.IndexFunc(list, func(r apikey.Record) bool { return r.ID == id })
+	if i < 0 {
+		return old, next, "", apikey.ErrUnknownID
+	}
+	if r := &list[i]; !r.Revoked.IsZero() && !now().Before(r.Revoked) {
+		return old, next, "", fmt.Errorf("the key %s is revoked; create a new one", id)
+	}
+	grant := list[i]
+	if grant.Subject == "" {
+		grant.Subject = "key:" + id // whom the key stands for stays the same
+	}
+	if !grant.Expires.IsZero() {
+		grant.Expires = now().Add(grant.Expires.Sub(grant.Created))
+	}
+	if next, key, err = k.Create(ctx, grant, random, now); err != nil {
+		return old, next, "", err
+	}
+	old, err = k.Revoke(ctx, id, at)
+	return old, next, key, err
 }
 
 // makePepper writes a pepper where the policy wants one in a file and there is

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"os"
@@ -35,7 +36,7 @@ func TestFirstKeyMakesItsPepper(t *testing.T) {
 	if _, err := keys.Open(time.Now); err == nil || !strings.Contains(err.Error(), "memgate key create") {
 		t.Fatalf("without keys: %v", err)
 	}
-	_, key, err := keys.Create(apikey.Record{Tenant: "acme", Scopes: []string{"s"}}, rand.Reader, time.Now)
+	_, key, err := keys.Create(context.Background(), apikey.Record{Tenant: "acme", Scopes: []string{"s"}}, rand.Reader, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +50,11 @@ func TestFirstKeyMakesItsPepper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := store.Verify(key); err != nil || got.Tenant != "acme" {
+	if got, err := store.Verify(context.Background(), key); err != nil || got.Tenant != "acme" {
 		t.Fatalf("%+v %v", got, err)
 	}
 	// A second key goes with the same pepper.
-	_, second, err := keys.Create(apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
+	_, second, err := keys.Create(context.Background(), apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestFirstKeyMakesItsPepper(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range []string{key, second} {
-		if _, err := store.Verify(k); err != nil {
+		if _, err := store.Verify(context.Background(), k); err != nil {
 			t.Error(err)
 		}
 	}
@@ -69,7 +70,7 @@ func TestFirstKeyMakesItsPepper(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "sub", "keys.yaml.pepper")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := keys.Create(apikey.Record{Tenant: "acme"}, rand.Reader, time.Now); err == nil {
+	if _, _, err := keys.Create(context.Background(), apikey.Record{Tenant: "acme"}, rand.Reader, time.Now); err == nil {
 		t.Fatal("a new pepper was made beside old keys")
 	}
 }
@@ -81,7 +82,7 @@ func TestKeysOfAnotherEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, key, err := test.Create(apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
+	_, key, err := test.Create(context.Background(), apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestKeysOfAnotherEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Verify(key); identity.ReasonOf(err) != identity.ReasonAPIKeyEnvironment {
+	if _, err := store.Verify(context.Background(), key); identity.ReasonOf(err) != identity.ReasonAPIKeyEnvironment {
 		t.Fatalf("a development key in production: %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memgate/memgate/filter/apikey"
 	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/mesh"
@@ -37,8 +37,10 @@ type build struct {
 	kept   *kept               // nil when no state is kept
 	replay *token.MemoryReplay // nil without issuers
 
-	keysPath  string // of the file of API keys
-	keysStamp stamp  // of that file when it was read; used by followKeys alone
+	file      *apikey.Store // of API keys; nil without a file of them
+	keysPath  string        // of that file, or ""
+	keysStamp stamp         // of that file when it was read; used by followKeys alone
+	shared    *sharedKeys   // nil without a Redis of API keys
 
 	sessionKey string // of the sessions in kept
 
@@ -46,10 +48,14 @@ type build struct {
 }
 
 // assemble makes the parts of p. It has no effect on the build in force.
-func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, signer *txntoken.Signer, now func() time.Time, random io.Reader) (*build, error) {
+func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, signer *txntoken.Signer, now func() time.Time, random io.Reader, keysChanged func(error)) (_ *build, err error) {
 	b := &build{policy: p, signer: signer, kept: k, stop: func() {}}
+	defer func() {
+		if err != nil {
+			b.shared.dropUnless(old)
+		}
+	}()
 	b.deps.Signer, b.deps.Now = signer, now
-	var err error
 	b.deps.Limiter = limiter
 	if b.deps.Name, err = nameOf(random); err != nil {
 		return nil, err
@@ -62,12 +68,7 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, 
 	if b.deps.Proofs, b.replay, err = proofs(p, old, limiter, now); err != nil {
 		return nil, fmt.Errorf("identity.dpop: %w", err)
 	}
-	if keys, err := KeysOf(p); err == nil {
-		b.keysPath, b.keysStamp = keys.Path, stampOf(keys.Path)
-		if b.deps.Keys, err = keys.Open(now); err != nil {
-			return nil, fmt.Errorf("identity.api_keys: %w", err)
-		}
-	} else if !errors.Is(err, ErrNoKeys) {
+	if err := b.openKeys(old, now, keysChanged); err != nil {
 		return nil, err
 	}
 	if p.Identity.Mesh != nil {
@@ -139,12 +140,15 @@ func Chain(ctx context.Context, p *policy.Policy, now func() time.Time, random i
 	if k != nil {
 		k.known(ctx)
 	}
-	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), k, signer, now, random)
+	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), k, signer, now, random, nil)
 	if err != nil {
 		k.dropUnless(nil)
 		return nil, nil, err
 	}
-	return b.chain, func() { k.dropUnless(nil) }, nil
+	return b.chain, func() {
+		k.dropUnless(nil)
+		b.shared.dropUnless(nil)
+	}, nil
 }
 
 // sessionsAPI serves the sessions that the policy allows, and is nil when it

@@ -33,7 +33,7 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 		limits.dropUnless(old)
 		return err
 	}
-	b, err := assemble(p, old, limits.limiter, state, signer, s.options.Now, s.options.Random)
+	b, err := assemble(p, old, limits.limiter, state, signer, s.options.Now, s.options.Random, s.keyRedisChanged)
 	if err != nil {
 		limits.dropUnless(old)
 		state.dropUnless(old)
@@ -43,6 +43,7 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	if b.audit, err = s.auditLog(p, old); err != nil {
 		limits.dropUnless(old)
 		state.dropUnless(old)
+		b.shared.dropUnless(old)
 		return fmt.Errorf("audit: %w", err)
 	}
 	if v := b.deps.Tokens; v != nil && (old == nil || v != old.deps.Tokens) {
@@ -63,6 +64,8 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 	if old != nil {
 		old.limits.dropUnless(b)
 		old.kept.dropUnless(b)
+		s.stashUsed(old)
+		old.shared.dropUnless(b)
 		if old.deps.Tokens != b.deps.Tokens {
 			old.stop()
 		}
@@ -149,7 +152,7 @@ func (s *Server) followKeys(ctx context.Context) {
 		case <-tick.C:
 		}
 		b := s.current.Load()
-		if b.deps.Keys == nil {
+		if b.file == nil {
 			continue
 		}
 		latest := stampOf(b.keysPath)
@@ -157,10 +160,11 @@ func (s *Server) followKeys(ctx context.Context) {
 			continue
 		}
 		b.keysStamp = latest
-		if err := b.deps.Keys.Reload(); err != nil {
+		if err := b.file.Reload(); err != nil {
 			s.log.Error("the API keys cannot be read, the old ones stay in force", "error", err)
 			continue
 		}
-		s.log.Info("API keys read again", "keys", b.deps.Keys.Len())
+		s.countKeys(ctx, false)
+		s.log.Info("API keys read again", "keys", b.file.Len())
 	}
 }

@@ -67,6 +67,7 @@ type Server struct {
 	running atomic.Bool // false while draining
 
 	current atomic.Pointer[build]
+	keyring keyring
 }
 
 // Run serves until ctx ends, then drains. It returns an error when the policy
@@ -88,7 +89,7 @@ func Run(ctx context.Context, o Options) error {
 	s.service.Guard(s.auditFault)
 	s.auditMetrics(registry)
 	logging.Disable() // of go-redis, which tells nothing that Changed does not
-	registry.MustRegister(limiterCollector{s}, stateCollector{s}, identityCollector{s})
+	registry.MustRegister(keysCollector{s}, limiterCollector{s}, stateCollector{s}, identityCollector{s})
 
 	p, warnings, err := policy.Load(o.Config)
 	if err != nil {
@@ -153,6 +154,7 @@ func Run(ctx context.Context, o Options) error {
 	defer stop()
 	go s.followPolicy(background)
 	go s.followKeys(background)
+	go s.tendKeys(background)
 	go s.reportHealth(background)
 	s.log.Info("serving", "grpc", p.Server.GRPC, "http", p.Server.HTTP, "version", o.Version)
 
@@ -218,6 +220,10 @@ func (s *Server) close() {
 		return
 	}
 	b.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), drainHTTP)
+	defer cancel()
+	s.putUsed(ctx)
+	b.shared.dropUnless(nil)
 	b.limits.dropUnless(nil)
 	b.kept.dropUnless(nil)
 	if err := b.audit.Close(); err != nil {

@@ -98,12 +98,12 @@ func developmentKey(p *policy.Policy, dir string) (string, error) {
 	}
 	if last := dev.ReadEnv(dir, "MEMGATE_API_KEY"); last != "" {
 		if store, err := keys.Open(time.Now); err == nil {
-			if _, err := store.Verify(last); err == nil {
+			if _, err := store.Verify(context.Background(), last); err == nil {
 				return last, nil
 			}
 		}
 	}
-	_, key, err := keys.Create(apikey.Record{
+	_, key, err := keys.Create(context.Background(), apikey.Record{
 		Name: "development", Tenant: dev.Tenant, Subject: dev.Subject, Scopes: strings.Fields(dev.Scope),
 	}, rand.Reader, time.Now)
 	return key, err

@@ -17,13 +17,13 @@ import (
 func keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Create, list and revoke API keys",
-		Long: "Create, list and revoke the API keys of the policy's identity.api_keys. A running memgate\n" +
-			"takes notice within a second.",
+		Short: "Create, list, rotate and revoke API keys",
+		Long: "Create, list, rotate and revoke the API keys of the policy's identity.api_keys, in its file or\n" +
+			"its Redis. Each running memgate takes notice within a second.",
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(keyCreateCommand(), keyListCommand(), keyRevokeCommand())
+	cmd.AddCommand(keyCreateCommand(), keyListCommand(), keyRotateCommand(), keyRevokeCommand())
 	return cmd
 }
 
@@ -63,7 +63,7 @@ func keyCreateCommand() *cobra.Command {
 		if *ttl > 0 {
 			grant.Expires = time.Now().Add(*ttl)
 		}
-		record, key, err := keys.Create(grant, rand.Reader, time.Now)
+		record, key, err := keys.Create(cmd.Context(), grant, rand.Reader, time.Now)
 		if err != nil {
 			return err
 		}
@@ -86,16 +86,16 @@ func keyListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		records, err := apikey.List(keys.Path)
+		records, used, err := keys.List(cmd.Context())
 		if err != nil {
 			return err
 		}
 		out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		fmt.Fprintln(out, "ID\tSTATE\tTENANT\tSUBJECT\tSCOPES\tCREATED\tEXPIRES\tNAME")
+		fmt.Fprintln(out, "ID\tSTATE\tTENANT\tSUBJECT\tSCOPES\tCREATED\tEXPIRES\tLAST USED\tNAME")
 		now := time.Now()
 		for _, r := range records {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, state(r, now), r.Tenant, dash(r.Subject),
-				dash(strings.Join(r.Scopes, " ")), date(r.Created), date(r.Expires), r.Name)
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, state(r, now), r.Tenant, dash(r.Subject),
+				dash(strings.Join(r.Scopes, " ")), date(r.Created), date(r.Expires), moment(used[r.ID]), r.Name)
 		}
 		return out.Flush()
 	}
@@ -108,8 +108,20 @@ func state(r apikey.Record, now time.Time) string {
 		return "revoked"
 	case !r.Expires.IsZero() && !now.Before(r.Expires):
 		return "expired"
+	case !r.Revoked.IsZero():
+		return "until " + r.Revoked.UTC().Format(time.RFC3339)
+	case !r.Expires.IsZero() && r.Expires.Sub(now) < server.ExpiresSoon:
+		return fmt.Sprintf("expires in %dd", int(r.Expires.Sub(now)/(24*time.Hour)))
 	}
 	return "active"
+}
+
+// moment is when a key was used last, to the minute: it is put away that often.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02T15:04Z")
 }
 
 func date(t time.Time) string {
@@ -139,12 +151,46 @@ func keyRevokeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		record, err := apikey.Revoke(keys.Path, args[0], time.Now().Add(*after))
+		record, err := keys.Revoke(cmd.Context(), args[0], time.Now().Add(*after))
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %s is revoked from %s on\n", record.ID, record.Revoked.UTC().Format(time.RFC3339))
 		return err
+	}
+	return cmd
+}
+
+func keyRotateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate ID",
+		Short: "Create a key like another, which is revoked after a while; print the new one",
+		Args:  usage(cobra.ExactArgs(1)),
+	}
+	config := configFlag(cmd)
+	overlap := cmd.Flags().Duration("overlap", 24*time.Hour, "for how long both keys work")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *overlap < 0 {
+			return usageError{fmt.Errorf("--overlap must not be negative")}
+		}
+		keys, err := keysAt(*config)
+		if err != nil {
+			return err
+		}
+		old, next, key, err := keys.Rotate(cmd.Context(), args[0], time.Now().Add(*overlap), rand.Reader, time.Now)
+		if key == "" {
+			return err
+		}
+		// The new key exists, whatever became of the old one.
+		fmt.Fprintf(cmd.ErrOrStderr(), "key %s for tenant %s; it is shown once:\n", next.ID, next.Tenant)
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), key); err != nil {
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("the old key %s is not revoked: %w", args[0], err)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "key %s is revoked from %s on\n", old.ID, old.Revoked.UTC().Format(time.RFC3339))
+		return nil
 	}
 	return cmd
 }
