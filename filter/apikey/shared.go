@@ -112,9 +112,6 @@ func (s *Shared) Run(ctx context.Context) {
 	}
 }
 
-// Generation is another whenever a record has changed.
-func (s *Shared) Generation() string { return s.generation.Load().(string) }
-
 // Up says whether the Redis answered lately.
 func (s *Shared) Up() bool { return s.within(10 * followEvery) }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memgate/memgate/filter/apikey"
-	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -92,8 +91,6 @@ type keyring struct {
 	mu     sync.Mutex
 	census *apikey.Census       // of the last count; nil before
 	used   map[string]time.Time // that could not be put away yet
-
-	ended string // generation of shared keys whose sessions were ended; used by followKeys alone
 }
 
 // tendKeys counts keys, tells which expire soon, and puts away when they were used.
@@ -117,26 +114,6 @@ func (s *Server) tendKeys(ctx context.Context) {
 			s.putUsed(ctx)
 			used.Reset(jitter(putUsed))
 		}
-	}
-}
-
-// endSharedSessions ends the sessions that were issued to keys of the Redis which are revoked,
-// once after each change of them.
-func (s *Server) endSharedSessions(ctx context.Context, b *build) {
-	generation := b.shared.keys.Generation()
-	if b.deps.Sessions == nil || generation == s.keyring.ended {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, keysIO)
-	defer cancel()
-	now := s.options.Now()
-	err := b.shared.redis.Each(ctx, func(r *apikey.Record) {
-		if !r.Revoked.IsZero() && !now.Before(r.Revoked) {
-			b.deps.Sessions.RevokeCredential(identity.KindAPIKey, r.ID)
-		}
-	})
-	if err == nil {
-		s.keyring.ended = generation
 	}
 }
 

@@ -152,9 +152,6 @@ func (s *Server) followKeys(ctx context.Context) {
 		case <-tick.C:
 		}
 		b := s.current.Load()
-		if b.shared != nil {
-			s.endSharedSessions(ctx, b)
-		}
 		if b.file == nil {
 			continue
 		}
