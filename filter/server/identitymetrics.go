@@ -24,12 +24,11 @@ var (
 	tokenEvicted = prometheus.NewDesc("memgate_token_cache_evicted_total", "Verified tokens that were forgotten before their time, for want of room.", nil, nil)
 	tokenCached  = prometheus.NewDesc("memgate_token_cache_entries", "Verified tokens that are held.", nil, nil)
 	sessionsHeld = prometheus.NewDesc("memgate_sessions", "Sessions that are held, by all instances where they share them; absent while the store does not answer.", nil, nil)
-	apiKeysHeld  = prometheus.NewDesc("memgate_api_keys", "API keys in the file, revoked and expired ones included.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (identityCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{jwksAge, jwksKeys, jwksRefresh, jwksSearched, tokenHits, tokenMisses, tokenEvicted, tokenCached, sessionsHeld, apiKeysHeld} {
+	for _, d := range [...]*prometheus.Desc{jwksAge, jwksKeys, jwksRefresh, jwksSearched, tokenHits, tokenMisses, tokenEvicted, tokenCached, sessionsHeld} {
 		out <- d
 	}
 }
@@ -69,8 +68,5 @@ func (c identityCollector) Collect(out chan<- prometheus.Metric) {
 			gauge(sessionsHeld, float64(n))
 		}
 		cancel()
-	}
-	if k := b.deps.Keys; k != nil {
-		gauge(apiKeysHeld, float64(k.Len()))
 	}
 }

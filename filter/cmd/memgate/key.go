@@ -95,7 +95,7 @@ func keyListCommand() *cobra.Command {
 		now := time.Now()
 		for _, r := range records {
 			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, state(r, now), r.Tenant, dash(r.Subject),
-				dash(strings.Join(r.Scopes, " ")), date(r.Created), date(r.Expires), moment(used[r.ID]), r.Name)
+				dash(strings.Join(r.Scopes, " ")), date(r.Created), date(r.Expires), lastUsed(used[r.ID]), r.Name)
 		}
 		return out.Flush()
 	}
@@ -116,8 +116,8 @@ func state(r apikey.Record, now time.Time) string {
 	return "active"
 }
 
-// moment is when a key was used last, to the minute: it is put away that often.
-func moment(t time.Time) string {
+// lastUsed is when a key was used last, to the minute: it is put away that often.
+func lastUsed(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
