@@ -91,7 +91,7 @@ func TestMillionAPIKeysAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, good, err := keys.Create(apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
+	_, good, err := keys.Create(context.Background(), apikey.Record{Tenant: "acme"}, rand.Reader, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,12 +105,12 @@ func TestMillionAPIKeysAreBounded(t *testing.T) {
 		for n := range uint64(million) {
 			binary.BigEndian.PutUint64(raw, n)
 			guess := base64.RawURLEncoding.EncodeToString(raw)
-			if _, err := store.Verify(good[:cut] + guess + good[cut+len(guess):]); err == nil {
+			if _, err := store.Verify(context.Background(), good[:cut] + guess + good[cut+len(guess):]); err == nil {
 				t.Fatal("a guess was right")
 			}
 		}
 	})
-	if _, err := store.Verify(good); err != nil {
+	if _, err := store.Verify(context.Background(), good); err != nil {
 		t.Error(err)
 	}
 }
