@@ -105,7 +105,7 @@ func TestMillionAPIKeysAreBounded(t *testing.T) {
 		for n := range uint64(million) {
 			binary.BigEndian.PutUint64(raw, n)
 			guess := base64.RawURLEncoding.EncodeToString(raw)
-			if _, err := store.Verify(context.Background(), good[:cut] + guess + good[cut+len(guess):]); err == nil {
+			if _, err := store.Verify(context.Background(), good[:cut]+guess+good[cut+len(guess):]); err == nil {
 				t.Fatal("a guess was right")
 			}
 		}
