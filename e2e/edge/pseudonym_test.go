@@ -90,8 +90,8 @@ func TestPseudonyms(t *testing.T) {
 		return nil
 	})
 	// Of another tenant it stays closed, whatever that one may see, and forged ones are text.
-	ask(other, agent+"/remember", `{"type":"fact","content":"Theirs is `+jane+`, and `+jane[:len(jane)-1]+`"}`)
-	if r := ask(other, agent+"/recall", `{"query":"theirs"}`); !strings.Contains(r.Body, jane+", and "+jane[:len(jane)-1]) {
+	ask(other, agent+"/remember", `{"type":"fact","content":"Gamma is `+jane+`, and `+jane[:len(jane)-1]+`"}`)
+	if r := ask(other, agent+"/recall", `{"query":"gamma"}`); !strings.Contains(r.Body, jane+", and "+jane[:len(jane)-1]) {
 		t.Errorf("%s", r.Body)
 	}
 
