@@ -112,13 +112,3 @@ func (c *copies) forget() {
 		s.mu.Unlock()
 	}
 }
-
-func (c *copies) len() (n int) {
-	for i := range c.shard {
-		s := &c.shard[i]
-		s.mu.RLock()
-		n += len(s.held)
-		s.mu.RUnlock()
-	}
-	return n
-}

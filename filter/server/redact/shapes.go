@@ -18,15 +18,12 @@ const minSecret = 8
 // behind them.
 var schemes = [...]string{"bearer ", "basic ", "dpop ", "token ", "apikey "}
 
-// prefixes are those of memgate's own credentials.
-var prefixes = [...]string{"mg_", "ms_"}
-
 // shapes adds credentials to what was found in text, in the order of the text.
 func shapes(found []pii.Finding, text []byte) []pii.Finding {
 	before := len(found)
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
-		case '_':
+		case '_': // mg_ and ms_, which memgate's own credentials begin with
 			if i >= 2 && text[i-2] == 'm' && (text[i-1] == 'g' || text[i-1] == 's') && (i == 2 || !isWord(text[i-3])) {
 				if end := secretEnd(text, i+1); end-i > minSecret {
 					found = append(found, pii.Finding{Entity: credential, Start: i - 2, End: end})
