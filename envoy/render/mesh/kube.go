@@ -1,8 +1,6 @@
 package mesh
 
 import (
-	"strconv"
-
 	"github.com/memgate/memgate/filter/policy"
 )
 
@@ -117,5 +115,3 @@ func (e *edge) scaler(at meta) resource[scalerSpec] {
 		MinReplicas:    e.Replicas, MaxReplicas: max(10, 5*e.Replicas), Metrics: []metric{m},
 	}}
 }
-
-func port(n uint32) string { return strconv.Itoa(int(n)) }
