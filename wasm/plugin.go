@@ -30,6 +30,7 @@ type plugin struct {
 	unknown *inspect.Rules
 	cache   *inspect.Cache
 	buffers buffers
+	edit    headerEdit
 
 	pseudonyms inspect.Pseudonyms
 	statistics statistics
@@ -114,6 +115,22 @@ func (p *plugin) fetchedPolicy(digest string, size int) (*inspect.Rules, error) 
 		p.fetched.Increment(1)
 	}
 	return rules, err
+}
+
+// headerEdit replaces the headers of responses. What it needs for one serves the next.
+type headerEdit struct {
+	list [][2]string
+	wire []byte
+}
+
+func (e *headerEdit) apply(rules *inspect.Rules, header inspect.Header, origin string, rewritten bool) (err error) {
+	e.list = rules.ResponseHeader(e.list[:0], header, origin, rewritten)
+	e.wire, err = replaceResponseHeaders(e.wire, e.list)
+	clear(e.list) // what it refers to belongs to the response
+	if cap(e.wire) > maxBuffer {
+		e.list, e.wire = nil, nil
+	}
+	return err
 }
 
 const (

@@ -11,6 +11,21 @@ import (
 // a problem's slug. Each is defined when it is first counted.
 type statistics struct {
 	counters map[string]proxywasm.MetricCounter
+	bytes    [2]proxywasm.MetricCounter // of requests and of responses, defined when defined is true
+	defined  [2]bool
+}
+
+// body counts the bytes of a body, for which no name is looked up: there is one in
+// nearly every message.
+func (s *statistics) body(response bool, n uint64) {
+	i, name := 0, "memgate.request_bytes"
+	if response {
+		i, name = 1, "memgate.response_bytes"
+	}
+	if !s.defined[i] {
+		s.bytes[i], s.defined[i] = proxywasm.DefineCounterMetric(name), true
+	}
+	s.bytes[i].Increment(n)
 }
 
 func (s *statistics) add(name string, n uint64) {

@@ -323,8 +323,7 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 		s.reportShadow()
 		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.rules.DescribesBody(header, s.method)
 	}
-	edited := s.rules.ResponseHeader(make([][2]string, 0, len(header)+16), header, s.origin, rewritten)
-	if err := proxywasm.ReplaceHttpResponseHeaders(edited); err != nil {
+	if err := s.plugin.edit.apply(s.rules, header, s.origin, rewritten); err != nil {
 		return s.refuse(&problem.Unavailable)
 	}
 	if r.plan == inspect.Hold {
@@ -445,11 +444,7 @@ func (s *stream) report(of *side) {
 	before := s.found
 	s.found.Add(&of.body)
 	if n := of.body.Seen(); n > 0 {
-		name := "memgate.request_bytes"
-		if of == &s.response {
-			name = "memgate.response_bytes"
-		}
-		s.plugin.statistics.add(name, uint64(n))
+		s.plugin.statistics.body(of == &s.response, uint64(n))
 	}
 	if s.rules != nil {
 		s.rules.Note(&s.shadow, &of.body)

@@ -74,10 +74,8 @@ func (b *Body) give(secrets *Secrets) {
 
 // lack reports whether an action of the policy needs a key that is not there.
 func lack(rules *content.Body, secrets *Secrets) bool {
-	if secrets == nil {
-		secrets = new(Secrets)
-	}
-	return rules.Hashes() && len(secrets.HashKey) == 0 || rules.Pseudonymizes() && secrets.Pseudonyms == nil
+	return (secrets == nil || len(secrets.HashKey) == 0) && rules.Hashes() ||
+		(secrets == nil || secrets.Pseudonyms == nil) && rules.Pseudonymizes()
 }
 
 // Seen is how many bytes of the body were looked into.
