@@ -331,14 +331,7 @@ func TestRedisThatRefuses(t *testing.T) {
 // TestCluster: the keys of a request are on one node, whatever its group is
 // called.
 func TestCluster(t *testing.T) {
-	redis := harness.StartRedis(t, "--cluster-enabled", "yes")
-	redis.Command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	harness.Eventually(t, func() error {
-		if !strings.Contains(redis.Command("CLUSTER", "INFO"), "cluster_state:ok") {
-			return errors.New("the cluster is not ready")
-		}
-		return nil
-	})
+	redis := harness.StartRedisCluster(t, 1, 0)
 	s := up(t, redis.URL, func(c *ratelimit.SharedConfig) { c.Cluster = true })
 	for _, group := range []string{"acme", "{", "}", "{}", "a}b{c", "\x00", "é"} {
 		if d := take(t, s, group, bucket("a", 3), bucket("b", 2), bucket("{c}", 9)); !ratelimit.Allowed(d) || d[2].Remaining != 8 {

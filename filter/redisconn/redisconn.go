@@ -20,6 +20,9 @@ const (
 	// made ahead of need.
 	dialTimeout = time.Second
 	idleConns   = 4
+	// slotsEvery is how often a cluster that is in use is asked who has which slots. A
+	// node that has ended tells nobody who took its place.
+	slotsEvery = time.Second
 )
 
 // ErrURL is returned for a URL that is not that of a Redis. It does not tell more, as the
@@ -40,6 +43,7 @@ func Open(address string, cluster bool) (redis.UniversalClient, error) {
 		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, dialTimeout, dialTimeout
 		o.MinIdleConns, o.DisableIdentity, o.MaintNotificationsConfig = idleConns, true, quiet
+		o.ClusterStateReloadInterval = slotsEvery
 		return redis.NewClusterClient(o), nil
 	}
 	o, err := redis.ParseURL(address)
