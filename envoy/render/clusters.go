@@ -15,7 +15,7 @@ import (
 
 const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
-// clusters returns the three services that the edge talks to.
+// clusters returns the services that the edge talks to.
 func clusters(p *policy.Policy, a addresses) ([]*clusterv3.Cluster, error) {
 	h1, err := pack(&httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
@@ -57,6 +57,9 @@ func clusters(p *policy.Policy, a addresses) ([]*clusterv3.Cluster, error) {
 		cluster(ClusterGRPC, a.grpc, h2, 250*time.Millisecond, most),
 		cluster(ClusterHTTP, a.http, h1, 250*time.Millisecond, most),
 		cluster(ClusterUpstream, a.upstream, h1, time.Second, most),
+	}
+	if p.Tracing != nil {
+		list = append(list, cluster(ClusterTraces, a.traces, h2, 250*time.Millisecond, most))
 	}
 	return list, secure(p, a, list)
 }

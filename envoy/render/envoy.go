@@ -55,20 +55,27 @@ func Envoy(p *policy.Policy) (*bootstrapv3.Bootstrap, error) {
 // addresses are those that the policy names, taken apart.
 type addresses struct {
 	listen, admin, grpc, http, upstream address
+
+	traces address // zero without tracing
 }
 
 func addressesOf(p *policy.Policy) (addresses, error) {
 	var a addresses
-	for _, f := range []struct {
+	type named struct {
 		to        *address
 		key, text string
-	}{
+	}
+	list := []named{
 		{&a.listen, "envoy.listen", p.Envoy.Listen},
 		{&a.admin, "envoy.admin", p.Envoy.Admin},
 		{&a.grpc, "server.grpc", p.Server.GRPC},
 		{&a.http, "server.http", p.Server.HTTP},
 		{&a.upstream, "upstream.address", p.Upstream.Address},
-	} {
+	}
+	if p.Tracing != nil {
+		list = append(list, named{&a.traces, "tracing.otlp", p.Tracing.OTLP})
+	}
+	for _, f := range list {
 		parsed, err := parseAddress(f.text)
 		if err != nil {
 			return a, fmt.Errorf("%s: %w", f.key, err)

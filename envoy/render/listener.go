@@ -106,7 +106,7 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 	}
 	routes := routes(p, altSvc(p, a))
 	certificates, details := clientCertificates(p)
-	return &hcmv3.HttpConnectionManager{
+	manager := &hcmv3.HttpConnectionManager{
 		StatPrefix: "edge",
 		CodecType:  hcmv3.HttpConnectionManager_AUTO,
 
@@ -155,7 +155,8 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 		LocalReplyConfig: replies,
 		AccessLog:        log,
 		RouteSpecifier:   &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
-	}, nil
+	}
+	return manager, tracing(p, manager)
 }
 
 type wrappedUint = wrapperspb.UInt32Value

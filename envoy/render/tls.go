@@ -164,6 +164,8 @@ func secure(p *policy.Policy, a addresses, clusters []*clusterv3.Cluster) error 
 			name, protocol = a.http.host, "http/1.1"
 		case ClusterUpstream:
 			name, protocol, plain = upstream, "http/1.1", p.Upstream.TLS == nil
+		case ClusterTraces:
+			name, plain = traceTLS(p, a)
 		}
 		if plain {
 			continue

@@ -30,6 +30,7 @@ type Service struct {
 	now     func() time.Time
 
 	unaudited func() error // or nil; see Guard
+	tracer    Tracer       // or nil; see Trace
 
 	chain    atomic.Pointer[Chain]
 	previous atomic.Pointer[Chain]
@@ -72,6 +73,10 @@ func (s *Service) check(ctx context.Context, asked *question) (*answer, error) {
 	if address := metadata.ValueFromIncomingContext(ctx, AddressMetadata); len(address) == 1 {
 		r.Address = address[0]
 	}
+	var followed Traced
+	if s.tracer != nil {
+		ctx, followed = s.tracer.Begin(ctx)
+	}
 	var d *Decision
 	if s.unaudited != nil {
 		r.Unaudited = s.unaudited()
@@ -80,6 +85,9 @@ func (s *Service) check(ctx context.Context, asked *question) (*answer, error) {
 		d = c.Decide(ctx, r)
 	} else {
 		d = &Decision{Stage: StageRoute, Reason: "no_policy", Status: problem.Unavailable.Status, Problem: problem.Unavailable, Spoofed: r.Reserved}
+	}
+	if followed != nil {
+		followed.End(d)
 	}
 	s.metrics.decided(d, s.now().Sub(start))
 	for i := range d.Shadow {

@@ -26,6 +26,7 @@ func (p *Policy) Lint() []Finding {
 	l.mesh()
 	l.identity()
 	l.state()
+	l.tracing()
 	l.limits()
 	l.modes()
 	l.compare("compare", &p.Compare)

@@ -38,6 +38,7 @@ type Policy struct {
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
 	Audit       Audit       `yaml:"audit" doc:"one JSON line for each request"`
+	Tracing     *Tracing    `yaml:"tracing" doc:"OpenTelemetry traces of requests; none when left out"`
 
 	dir     string           // of the file, for relative paths
 	file    string           // name of the file in findings

@@ -39,6 +39,27 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+func TestFraction(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want Fraction
+		err  string
+	}{
+		{"0", 0, ""}, {"1", Whole, ""}, {"1.0", Whole, ""}, {"0.1", 1000, ""}, {"0.0001", 1, ""}, {"0.25000", 2500, ""}, {"0.9999", 9999, ""},
+		{"0.00001", 0, "steps"}, {"1.0001", 0, "from 0 to 1"}, {"2", 0, "from 0 to 1"}, {"-0.1", 0, "from 0 to 1"}, {".5", 0, "from 0 to 1"},
+		{"0.", 0, "from 0 to 1"}, {"1e-3", 0, "from 0 to 1"}, {"10%", 0, "from 0 to 1"}, {"", 0, "from 0 to 1"}, {"00.1", 0, "from 0 to 1"},
+	} {
+		var f Fraction
+		check(t, test.text, f.parse(test.text), test.err)
+		if f != test.want {
+			t.Errorf("%q: %v, want %v", test.text, f, test.want)
+		}
+	}
+	if text := Fraction(1).String(); text != "0.0001" {
+		t.Error(text)
+	}
+}
+
 func TestSize(t *testing.T) {
 	tests := []struct {
 		text string

@@ -36,6 +36,8 @@ func schemaOf(t reflect.Type) object {
 	case *Size:
 		pattern, _ := v.pattern()
 		return object{"anyOf": []any{object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": pattern}}}
+	case *Fraction:
+		return object{"type": "number", "minimum": 0, "maximum": 1}
 	case *Claim:
 		return object{"anyOf": []any{object{"type": "string", "minLength": 1}, structSchema(t)}}
 	case *Tenant:
@@ -141,7 +143,10 @@ func (f *field) defaultValue() any {
 	if err := setText(v, f.def); err != nil {
 		return f.def // a test rules this out
 	}
-	if _, ok := asScalar(v); ok {
+	if s, ok := asScalar(v); ok {
+		if n, ok := s.(*Fraction); ok {
+			return n.Float()
+		}
 		return f.def
 	}
 	switch v.Kind() {

@@ -36,7 +36,9 @@ func violations(t *testing.T, schema map[string]any, value any, path string) []s
 			case bool:
 				kinds["boolean"] = true
 			case int:
-				kinds["integer"] = true
+				kinds["integer"], kinds["number"] = true, true
+			case float64:
+				kinds["number"] = true
 			}
 			if !kinds[rule.(string)] {
 				fail("is no %s", rule)
@@ -54,6 +56,9 @@ func violations(t *testing.T, schema map[string]any, value any, path string) []s
 				fail("is too short")
 			}
 		case "minimum", "maximum":
+			if n, ok := value.(float64); ok && (word == "minimum" && n < rule.(float64) || word == "maximum" && n > rule.(float64)) {
+				fail("violates %s", word)
+			}
 			if n, ok := value.(int); ok && (word == "minimum" && n < int(rule.(float64)) || word == "maximum" && n > int(rule.(float64))) {
 				fail("violates %s", word)
 			}

@@ -48,7 +48,7 @@ type build struct {
 }
 
 // assemble makes the parts of p. It has no effect on the build in force.
-func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, signer *txntoken.Signer, now func() time.Time, random io.Reader, keysChanged func(error)) (_ *build, err error) {
+func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, signer *txntoken.Signer, traces *tracing, now func() time.Time, random io.Reader, keysChanged func(error)) (_ *build, err error) {
 	b := &build{policy: p, signer: signer, kept: k, stop: func() {}}
 	defer func() {
 		if err != nil {
@@ -56,13 +56,13 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, 
 		}
 	}()
 	b.deps.Signer, b.deps.Now = signer, now
-	b.deps.Limiter = limiter
+	b.deps.Limiter = traces.limiter(limiter)
 	if b.deps.Name, err = nameOf(random); err != nil {
 		return nil, err
 	}
 	if old != nil && reflect.DeepEqual(old.policy.Identity.Issuers, p.Identity.Issuers) && reflect.DeepEqual(old.policy.Access, p.Access) {
 		b.deps.Tokens = old.deps.Tokens
-	} else if b.deps.Tokens, err = Tokens(p, now); err != nil {
+	} else if b.deps.Tokens, err = tokens(p, now, traces); err != nil {
 		return nil, fmt.Errorf("identity.issuers: %w", err)
 	}
 	if b.deps.Proofs, b.replay, err = proofs(p, old, limiter, now); err != nil {
@@ -140,7 +140,7 @@ func Chain(ctx context.Context, p *policy.Policy, now func() time.Time, random i
 	if k != nil {
 		k.known(ctx)
 	}
-	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), k, signer, now, random, nil)
+	b, err := assemble(p, nil, ratelimit.NewMemory(now, p.Limits.MaxKeys), k, signer, nil, now, random, nil)
 	if err != nil {
 		k.dropUnless(nil)
 		return nil, nil, err

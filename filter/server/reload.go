@@ -33,7 +33,7 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 		limits.dropUnless(old)
 		return err
 	}
-	b, err := assemble(p, old, limits.limiter, state, signer, s.options.Now, s.options.Random, s.keyRedisChanged)
+	b, err := assemble(p, old, limits.limiter, state, signer, s.traces, s.options.Now, s.options.Random, s.keyRedisChanged)
 	if err != nil {
 		limits.dropUnless(old)
 		state.dropUnless(old)
@@ -76,6 +76,9 @@ func (s *Server) apply(ctx context.Context, p *policy.Policy) error {
 		}
 		if !reflect.DeepEqual(old.policy.Server, p.Server) {
 			s.log.Warn("server.grpc, server.http and server.tls take effect at the next start")
+		}
+		if !reflect.DeepEqual(old.policy.Tracing, p.Tracing) {
+			s.log.Warn("tracing takes effect at the next start")
 		}
 	}
 	return nil

@@ -64,6 +64,7 @@ type Server struct {
 	metrics *metrics
 	service *authz.Service
 	health  *health.Server
+	traces  *tracing    // nil without tracing
 	running atomic.Bool // false while draining
 
 	current atomic.Pointer[build]
@@ -98,6 +99,17 @@ func Run(ctx context.Context, o Options) error {
 	for _, w := range warnings {
 		s.log.Warn("policy", "finding", w.String())
 	}
+	security, err := certificatesOf(p, o.Now, o.Log)
+	if err != nil {
+		return err
+	}
+	if s.traces, err = newTracing(p, o.Version, security, s.log, registry); err != nil {
+		return err
+	}
+	if s.traces != nil {
+		s.service.Trace(s.traces)
+		defer s.traces.close()
+	}
 	if err := s.apply(ctx, p); err != nil {
 		return fmt.Errorf("%s: %w", o.Config, err)
 	}
@@ -111,11 +123,6 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		_ = grpcListener.Close()
 		return fmt.Errorf("server.http: %w", err)
-	}
-	security, err := certificatesOf(p, o.Now, o.Log)
-	if err != nil {
-		_, _ = grpcListener.Close(), httpListener.Close()
-		return err
 	}
 	transport := insecure.NewCredentials()
 	if security != nil {

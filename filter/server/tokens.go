@@ -12,10 +12,14 @@ import (
 
 // Tokens makes the verifier of the policy's issuers. It is nil without any.
 func Tokens(p *policy.Policy, now func() time.Time) (*token.Verifier, error) {
+	return tokens(p, now, nil)
+}
+
+func tokens(p *policy.Policy, now func() time.Time, traces *tracing) (*token.Verifier, error) {
 	if len(p.Identity.Issuers) == 0 {
 		return nil, nil
 	}
-	config := token.Config{Now: now}
+	config := token.Config{Now: now, Wrap: traces.fetcher()}
 	for i := range p.Identity.Issuers {
 		issuer := &p.Identity.Issuers[i]
 		file := issuer.JWKSFile

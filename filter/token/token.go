@@ -65,6 +65,9 @@ type Config struct {
 	// HTTP is the client to fetch keys with. Its Timeout and CheckRedirect are overridden.
 	// Nil means one that heeds the environment's proxy settings.
 	HTTP *http.Client
+	// Wrap, if not nil, gets what fetches keys over the network and returns what is used
+	// in its place, such as one that measures.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Now is the clock. Required.
 	Now func() time.Time
 	// CacheSize is the largest number of verified tokens that are kept; 0 means 16384, a
@@ -134,6 +137,12 @@ func New(cfg Config) (*Verifier, error) {
 		cache:   newCache(max(cfg.CacheSize, 0)),
 	}
 	client := newClient(cfg.HTTP)
+	if cfg.Wrap != nil {
+		if client.Transport == nil {
+			client.Transport = http.DefaultTransport
+		}
+		client.Transport = cfg.Wrap(client.Transport)
+	}
 	for _, ic := range cfg.Issuers {
 		i, err := newIssuer(ic)
 		if err != nil {
