@@ -27,10 +27,13 @@ const (
 	spanName = "edge"
 )
 
-// traceContext are the headers by which a client would choose the trace that
-// its request is part of, whether it is traced, and what services behind note
-// with it (W3C Trace Context, W3C Baggage, Envoy's own).
-var traceContext = [...]string{"traceparent", "tracestate", "baggage", "x-client-trace-id", "x-envoy-force-trace"}
+// traceContext are the headers by which a client chooses the trace that its
+// request is part of, and what services behind note with it (W3C Trace Context,
+// W3C Baggage).
+var traceContext = [...]string{"traceparent", "tracestate", "baggage"}
+
+// traceForcing are those by which Envoy would trace a request that was not drawn.
+var traceForcing = [...]string{"x-client-trace-id", "x-envoy-force-trace"}
 
 // untold are the tags that Envoy writes by itself and that hold what a client
 // sends or who it is: they get the same value on all spans.
@@ -49,12 +52,8 @@ func tracing(p *policy.Policy, m *hcmv3.HttpConnectionManager) error {
 	if err != nil {
 		return err
 	}
-	client := 0.0
-	if t.TrustClient {
-		client = 100
-	}
 	m.Tracing = &hcmv3.HttpConnectionManager_Tracing{
-		ClientSampling:   &typev3.Percent{Value: client},
+		ClientSampling:   new(typev3.Percent),
 		RandomSampling:   &typev3.Percent{Value: float64(t.Sample) * 100 / float64(policy.Whole)},
 		OverallSampling:  &typev3.Percent{Value: 100},
 		MaxPathTagLength: wrapperspb.UInt32(0),
@@ -62,11 +61,12 @@ func tracing(p *policy.Policy, m *hcmv3.HttpConnectionManager) error {
 		CustomTags:       tags(),
 		Provider:         &tracev3.Tracing_Http{Name: "envoy.tracers.opentelemetry", ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: config}},
 	}
-	if t.TrustClient {
-		return nil
+	remove := traceForcing[:]
+	if !t.TrustClient {
+		remove = append(remove, traceContext[:]...)
 	}
 	early := new(earlyv3.HeaderMutation)
-	for _, name := range traceContext {
+	for _, name := range remove {
 		early.Mutations = append(early.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}})
 	}
 	// Before Envoy reads them: filters come too late.

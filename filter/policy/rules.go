@@ -74,7 +74,7 @@ func Rules() []Rule {
 		{"sessions-in-memory", Warning, "environment is production and sessions end with the process"},
 		{"state", Error, "two places for the state, none that can be, or keys without effect"},
 		{"trace-service", Error, "a name of the service in traces that cannot be"},
-		{"trace-client", Warning, "clients choose traces and sampling"},
+		{"trace-client", Warning, "clients choose their traces"},
 		{"trace-plain", Error, "spans over an unencrypted connection in production"},
 		{"class", Error, "an unknown rate class, or one whose name cannot be"},
 		{"limit-zero", Error, "a limit of zero"},

@@ -12,7 +12,7 @@ type Tracing struct {
 	OTLP        string      `yaml:"otlp" doc:"host:port of a collector of OpenTelemetry traces (OTLP over gRPC), for Envoy and for memgate" required:"true"`
 	Sample      Fraction    `yaml:"sample" doc:"the part of requests that is traced, from 0 to 1 in steps of 0.0001; Envoy draws it, and memgate follows" default:"0.1"`
 	Service     string      `yaml:"service" doc:"service.name of memgate's spans; Envoy's have -envoy behind it" default:"memgate"`
-	TrustClient bool        `yaml:"trust_client" doc:"go on with the trace that a client names in traceparent, and trace what it wants traced; without it what a client says of traces and its baggage are taken off"`
+	TrustClient bool        `yaml:"trust_client" doc:"go on with the trace that a client names in traceparent, unless the client does not trace it, and pass on its baggage; without it both are taken off"`
 	TLS         *TracingTLS `yaml:"tls" doc:"TLS to the collector; plain when left out. Envoy goes by envoy.identity"`
 }
 
@@ -68,7 +68,7 @@ func (l *linter) tracing() {
 		l.err("tracing.service", "trace-service", "is made of letters, digits, '.', '_' and '-', 1 to 64 of them")
 	}
 	if t.TrustClient {
-		l.warn("tracing.trust_client", "trace-client", "clients choose the trace that their requests are part of, and that they are traced; leave it out where they are not your own")
+		l.warn("tracing.trust_client", "trace-client", "clients choose the trace that their requests are part of, and that they are not traced; leave it out where they are not your own")
 	}
 	if t.TLS == nil {
 		if host, _, err := net.SplitHostPort(t.OTLP); problem == "" && err == nil && l.p.Environment == "production" && !isLoopback(host) {
