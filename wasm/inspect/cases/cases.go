@@ -110,7 +110,7 @@ const (
 )
 
 // All returns all cases.
-func All() []Case { return slices.Concat(requests(), named(), custom(), responses()) }
+func All() []Case { return slices.Concat(requests(), named(), custom(), responses(), jsonCorners()) }
 
 func requests() []Case {
 	ok := Answer{Body: `{"ok":true}`}
