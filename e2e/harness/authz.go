@@ -34,6 +34,7 @@ type FakeMemgate struct {
 
 	mu      sync.Mutex
 	entries map[string]*accesslogdata.HTTPAccessLogEntry // by request id
+	forget  bool                                         // keep no more
 }
 
 // StartFakeMemgate runs until the test ends. It denies everything and serves
@@ -88,6 +89,9 @@ func (f *FakeMemgate) StreamAccessLogs(stream alsv3.AccessLogService_StreamAcces
 		}
 		f.mu.Lock()
 		for _, e := range message.GetHttpLogs().GetLogEntry() {
+			if f.forget {
+				break
+			}
 			f.entries[e.GetRequest().GetRequestId()] = e
 		}
 		f.mu.Unlock()

@@ -28,6 +28,7 @@ type Upstream struct {
 	mu       sync.Mutex
 	received map[string]*Received
 	answers  map[string]http.HandlerFunc
+	all      http.HandlerFunc // instead, once it is told to forget
 }
 
 // StartUpstream runs until the test ends. Without [Upstream.Answer] it answers
@@ -61,6 +62,13 @@ func (u *Upstream) Received(requestID string) *Received {
 }
 
 func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
+	u.mu.Lock()
+	all := u.all
+	u.mu.Unlock()
+	if all != nil {
+		all(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		// The edge gave up in the middle of the request: it never was one.
