@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -222,7 +224,24 @@ func TestClusterFailover(t *testing.T) {
 	a, b := openCluster(t, redis.URL), openCluster(t, redis.URL)
 	a.use(t, b, "first")
 	node := redis.Of("{test:state}:revoked")
-	node.Command("WAIT", "1", "10000")
+	// Redis answers before its replica has what was written, and WAIT counts the
+	// writes of its own connection only.
+	harness.Eventually(t, func() error {
+		info := node.Command("INFO", "replication")
+		var written, copied int
+		for line := range strings.Lines(info) {
+			if n, ok := strings.CutPrefix(line, "master_repl_offset:"); ok {
+				written, _ = strconv.Atoi(strings.TrimSpace(n))
+			} else if _, n, ok := strings.Cut(line, ",offset="); ok {
+				n, _, _ = strings.Cut(n, ",")
+				copied, _ = strconv.Atoi(n)
+			}
+		}
+		if written == 0 || copied < written {
+			return errors.New("the replica is behind:\n" + info)
+		}
+		return nil
+	})
 	node.Kill()
 	harness.Eventually(t, func() error { return a.state.Add(context.Background(), revokedToken("x")) })
 	b.revoked(t, "x")
