@@ -28,10 +28,10 @@ scripts() {
 }
 
 # The filter is compiled for another system than the rest: both are looked at.
-vet() { go vet ./... && GOOS=wasip1 GOARCH=wasm go vet ./wasm/...; }
+vet() { go vet ./... && go vet -tags mesh ./e2e/mesh && GOOS=wasip1 GOARCH=wasm go vet ./wasm/...; }
 static() {
   local bin
-  tool staticcheck ./... || return 1
+  tool staticcheck ./... && tool staticcheck -tags mesh ./e2e/mesh || return 1
   bin=$(go tool -modfile=tools/go.mod -n staticcheck) && GOOS=wasip1 GOARCH=wasm "$bin" ./wasm/...
 }
 

@@ -1,8 +1,6 @@
 package edge
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -99,16 +97,6 @@ func shadowEvent(t *testing.T, s *harness.Stack, id string) (e struct {
 	Shadow                  []string
 }) {
 	t.Helper()
-	var line string
-	harness.Eventually(t, func() error {
-		if line = s.CLI("audit", "query", "--config", s.Config, "--request-id", id); line == "" {
-			return fmt.Errorf("no event of request %s", id)
-		}
-		return nil
-	})
-	event := struct{ Unmapped any }{&e}
-	if err := json.Unmarshal([]byte(line), &event); err != nil {
-		t.Fatalf("%v: %s", err, line)
-	}
+	s.Audited(t, id, &e)
 	return e
 }

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -196,26 +195,17 @@ func works(t *testing.T, s *harness.Stack, token string) {
 // labels, such as `route="remember"`.
 func metric(t *testing.T, s *harness.Stack, name string, labels ...string) float64 {
 	t.Helper()
-	r := harness.Do(t, s.MemgateHTTP, harness.Request{Path: "/metrics"})
-	if r.Status != 200 {
-		t.Fatalf("/metrics: %d", r.Status)
-	}
 	sum := 0.0
-lines:
-	for line := range strings.Lines(r.Body) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), name)
-		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
+samples:
+	for sample, value := range s.Metrics(t) {
+		rest, ok := strings.CutPrefix(sample, name)
+		if !ok || rest != "" && rest[0] != '{' {
 			continue
 		}
-		space := strings.LastIndexByte(rest, ' ')
 		for _, label := range labels {
-			if !strings.Contains(rest[:space], label) {
-				continue lines
+			if !strings.Contains(rest, label) {
+				continue samples
 			}
-		}
-		value, err := strconv.ParseFloat(rest[space+1:], 64)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
 		}
 		sum += value
 	}

@@ -2,10 +2,12 @@ package harness
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -233,6 +235,52 @@ func (s *Stack) Held(t T, tenant, method, path, body string) string {
 		t.Fatalf("%s %s behind the edge: %d %s", method, path, r.Status, r.Body)
 	}
 	return r.Body
+}
+
+// Metrics reads all of memgate's metrics, by name with labels.
+func (s *Stack) Metrics(t T) map[string]float64 {
+	t.Helper()
+	r := Do(t, s.MemgateHTTP, Request{Path: "/metrics"})
+	if r.Status != 200 {
+		t.Fatalf("/metrics: %d", r.Status)
+	}
+	out := make(map[string]float64)
+	for line := range strings.Lines(r.Body) {
+		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
+			value, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			out[line[:at]] = value
+		}
+	}
+	return out
+}
+
+// Metric reads one of memgate's metrics, by name with labels; -1 if there is none.
+func (s *Stack) Metric(t T, name string) float64 {
+	t.Helper()
+	if value, ok := s.Metrics(t)[name]; ok {
+		return value
+	}
+	return -1
+}
+
+// Audited waits for the audit event of a request and decodes what memgate adds
+// to its schema into event.
+func (s *Stack) Audited(t T, id string, event any) {
+	t.Helper()
+	var line string
+	Eventually(t, func() error {
+		if line = s.CLI("audit", "query", "--config", s.Config, "--request-id", id); line == "" {
+			return fmt.Errorf("no event of request %s", id)
+		}
+		return nil
+	})
+	whole := struct{ Unmapped any }{event}
+	if err := json.Unmarshal([]byte(line), &whole); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
 }
 
 // Want returns an error unless a response has the status.

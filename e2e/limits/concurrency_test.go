@@ -112,7 +112,7 @@ func refused(t *testing.T, s *harness.Stack, token string) {
 func none(t *testing.T, s *harness.Stack) {
 	t.Helper()
 	harness.Eventually(t, func() error {
-		if n := metric(t, s, "memgate_limiter_places"); n != 0 {
+		if n := s.Metric(t, "memgate_limiter_places"); n != 0 {
 			return fmt.Errorf("memgate_limiter_places is %v", n)
 		}
 		return nil
@@ -127,10 +127,10 @@ func TestConcurrency(t *testing.T) {
 	_, answers := begin(t, s, token, 3)
 	u.await(t, 3)
 	refused(t, s, token)
-	if n := metric(t, s, "memgate_limiter_places"); n != 3 {
+	if n := s.Metric(t, "memgate_limiter_places"); n != 3 {
 		t.Errorf("memgate_limiter_places is %v", n)
 	}
-	if n := metric(t, s, `memgate_decisions_total{decision="deny",reason="too_many_at_once",route="agent-list",stage="quota"}`); n != 1 {
+	if n := s.Metric(t, `memgate_decisions_total{decision="deny",reason="too_many_at_once",route="agent-list",stage="quota"}`); n != 1 {
 		t.Errorf("the refusal counts as %v", n)
 	}
 	// Others are not held up: another tenant, another class with its own number.
@@ -189,13 +189,13 @@ func TestConcurrency(t *testing.T) {
 	}
 	harness.Eventually(t, func() error {
 		u.answer()
-		if n := metric(t, s, "memgate_limiter_places"); n != 0 {
+		if n := s.Metric(t, "memgate_limiter_places"); n != 0 {
 			return fmt.Errorf("memgate_limiter_places is %v", n)
 		}
 		return nil
 	})
 	// None of it counts as lost.
-	if n := metric(t, s, "memgate_limiter_places_expired_total"); n != 0 {
+	if n := s.Metric(t, "memgate_limiter_places_expired_total"); n != 0 {
 		t.Errorf("%v places expired", n)
 	}
 }
@@ -223,7 +223,7 @@ func TestConcurrencyWithRedis(t *testing.T) {
 	stacks[0].Memgate.Exit()
 	stacks[0].StartMemgate()
 	harness.Eventually(t, func() error {
-		if up := metric(t, stacks[0], "memgate_limiter_redis_up"); up != 1 {
+		if up := stacks[0].Metric(t, "memgate_limiter_redis_up"); up != 1 {
 			return fmt.Errorf("memgate_limiter_redis_up is %v", up)
 		}
 		return nil
@@ -258,7 +258,7 @@ func TestConcurrencyWithRedis(t *testing.T) {
 			case <-time.After(10 * time.Millisecond):
 			}
 		}
-		if up := metric(t, stacks[0], "memgate_limiter_redis_up"); up != 0 {
+		if up := stacks[0].Metric(t, "memgate_limiter_redis_up"); up != 0 {
 			return errors.New("Redis still counts as up")
 		}
 		return nil

@@ -3,8 +3,6 @@ package limits
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,34 +46,11 @@ func until(t *testing.T, most int, send func() *harness.Response) (n int, last *
 	return n, last
 }
 
-func metric(t *testing.T, s *harness.Stack, name string) float64 {
-	t.Helper()
-	r, err := http.Get(s.MemgateHTTP + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			f, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return f
-		}
-	}
-	return -1
-}
-
 func TestRedisThroughEnvoy(t *testing.T) {
 	redis := harness.StartRedis(t, "--requirepass", "e2e-password")
 	t.Setenv("LIMITS_REDIS_URL", strings.Replace(redis.URL, "//", "//:e2e-password@", 1))
 	s := harness.StartStack(t, with("  store: redis\n  redis: { url: env:LIMITS_REDIS_URL, instances: 2, timeout: 200ms }\n  classes: { write: 60/m, read: 40/h }\n"))
-	if up := metric(t, s, "memgate_limiter_redis_up"); up != 1 {
+	if up := s.Metric(t, "memgate_limiter_redis_up"); up != 1 {
 		t.Fatalf("memgate_limiter_redis_up is %v\n%s", up, s.Memgate.Log(0))
 	}
 	list := func(tenant string) func() *harness.Response {
@@ -89,7 +64,7 @@ func TestRedisThroughEnvoy(t *testing.T) {
 	s.Memgate.Stop()
 	s.StartMemgate()
 	harness.Eventually(t, func() error {
-		if up := metric(t, s, "memgate_limiter_redis_up"); up != 1 {
+		if up := s.Metric(t, "memgate_limiter_redis_up"); up != 1 {
 			return fmt.Errorf("memgate_limiter_redis_up is %v", up)
 		}
 		return nil
@@ -103,12 +78,12 @@ func TestRedisThroughEnvoy(t *testing.T) {
 	if n, last := until(t, 50, list("calm")); n != 20 || last.Status != 429 {
 		t.Errorf("while Redis is paused: %d requests, then %d; the share of one of two instances is 20", n, last.Status)
 	}
-	if up, counted := metric(t, s, "memgate_limiter_redis_up"), metric(t, s, "memgate_limiter_fallback_total"); up != 0 || counted < 21 {
+	if up, counted := s.Metric(t, "memgate_limiter_redis_up"), s.Metric(t, "memgate_limiter_fallback_total"); up != 0 || counted < 21 {
 		t.Errorf("memgate_limiter_redis_up is %v, memgate_limiter_fallback_total %v", up, counted)
 	}
 	redis.Resume()
 	harness.Eventually(t, func() error {
-		if up := metric(t, s, "memgate_limiter_redis_up"); up != 1 {
+		if up := s.Metric(t, "memgate_limiter_redis_up"); up != 1 {
 			return fmt.Errorf("memgate_limiter_redis_up is %v", up)
 		}
 		return nil
@@ -129,7 +104,7 @@ func TestRedisThroughEnvoy(t *testing.T) {
 	harness.Eventually(t, func() error { return harness.Want(list("late")(), 200) })
 	redis.Restart()
 	harness.Eventually(t, func() error {
-		if up := metric(t, s, "memgate_limiter_redis_up"); up != 1 {
+		if up := s.Metric(t, "memgate_limiter_redis_up"); up != 1 {
 			return fmt.Errorf("memgate_limiter_redis_up is %v", up)
 		}
 		return nil

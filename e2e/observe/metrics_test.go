@@ -17,7 +17,7 @@ func TestMetricsMove(t *testing.T) {
 	refreshed := func(result string) string {
 		return `memgate_jwks_refreshes_total{issuer="` + s.Issuer() + `",result="` + result + `"}`
 	}
-	before := metrics(t, s)
+	before := s.Metrics(t)
 	for name, want := range map[string]float64{"memgate_jwks_keys" + issuer: 1, refreshed("success"): 1, refreshed("failure"): 0, "memgate_token_cache_entries": 0, "memgate_sessions": 0} {
 		if got, ok := before[name]; !ok || got != want {
 			t.Errorf("at the start %s is %v (%v), want %v", name, got, ok, want)
@@ -42,7 +42,7 @@ func TestMetricsMove(t *testing.T) {
 	if r := s.JSON(t, "GET", "/api/v2/agents", "not.a.token", ""); r.Status != 401 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	now := metrics(t, s)
+	now := s.Metrics(t)
 	for name, least := range map[string]float64{
 		"memgate_token_cache_hits_total": 4, "memgate_token_cache_misses_total": 1, "memgate_token_cache_entries": 1, "memgate_sessions": 1, "memgate_api_keys{state=\"active\"}": 1,
 		`memgate_check_duration_seconds_count{decision="allow"}`: 5, `memgate_check_duration_seconds_count{decision="deny"}`: 1,
@@ -67,7 +67,7 @@ func TestMetricsMove(t *testing.T) {
 		if r := s.JSON(t, "GET", "/api/v2/agents", foreign, ""); r.Status != 401 {
 			return fmt.Errorf("%d %s", r.Status, r.Body)
 		}
-		if later := metrics(t, s); later[refreshed("failure")] < 1 || later["memgate_jwks_searches_total"+issuer] < 1 {
+		if later := s.Metrics(t); later[refreshed("failure")] < 1 || later["memgate_jwks_searches_total"+issuer] < 1 {
 			return fmt.Errorf("no failed refresh for a key that is not known")
 		}
 		return nil

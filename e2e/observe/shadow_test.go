@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -23,17 +22,7 @@ type event struct {
 // audited waits for the audit event of a request.
 func audited(t *testing.T, s *harness.Stack, id string) (e event) {
 	t.Helper()
-	var line string
-	harness.Eventually(t, func() error {
-		if line = s.CLI("audit", "query", "--config", s.Config, "--request-id", id); line == "" {
-			return fmt.Errorf("no event of request %s", id)
-		}
-		return nil
-	})
-	whole := struct{ Unmapped any }{&e}
-	if err := json.Unmarshal([]byte(line), &whole); err != nil {
-		t.Fatalf("%v: %s", err, line)
-	}
+	s.Audited(t, id, &e)
 	return e
 }
 
@@ -134,7 +123,7 @@ func TestAllInShadow(t *testing.T) {
 			}
 		})
 	}
-	now := metrics(t, s)
+	now := s.Metrics(t)
 	for _, want := range []string{
 		`memgate_shadow_denials_total{reason="no_credentials",route="remember",stage="credential"}`,
 		`memgate_shadow_denials_total{reason="tenant_mismatch",route="of-tenant",stage="tenant"}`,
@@ -191,14 +180,14 @@ func TestAuditInShadow(t *testing.T) {
 		if r := s.Do(t, harness.Request{Path: "/healthz"}); r.Status != 200 {
 			t.Fatalf("without the log: %d %s", r.Status, r.Body)
 		}
-		if metrics(t, s)[refused] < 1 {
+		if s.Metrics(t)[refused] < 1 {
 			return fmt.Errorf("no request would have been refused for want of the log")
 		}
 		return nil
 	})
 	s.WritePolicy(strings.Replace(s.Policy(), "mode: shadow", "mode: off", 1))
 	harness.Eventually(t, func() error {
-		if metrics(t, s)["memgate_audit_available"] != 1 {
+		if s.Metrics(t)["memgate_audit_available"] != 1 {
 			return fmt.Errorf("the log is still missed")
 		}
 		return harness.Want(s.Do(t, harness.Request{Path: "/healthz"}), 200)
@@ -209,7 +198,7 @@ func TestAuditInShadow(t *testing.T) {
 	// What cannot be had again is not put in force.
 	s.WritePolicy(strings.Replace(s.Policy(), "mode: off", "mode: enforce", 1))
 	harness.Eventually(t, func() error {
-		if metrics(t, s)["memgate_policy_last_reload_successful"] != 0 {
+		if s.Metrics(t)["memgate_policy_last_reload_successful"] != 0 {
 			return fmt.Errorf("a policy without a place for its log is in force")
 		}
 		return nil

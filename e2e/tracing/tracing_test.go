@@ -3,9 +3,7 @@ package tracing
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -75,27 +73,6 @@ func joined(t *testing.T, c *collector, id string) (server, check span) {
 	return server, check
 }
 
-// metric reads one of memgate's metrics; -1 if there is none.
-func metric(t *testing.T, s *harness.Stack, name string) float64 {
-	t.Helper()
-	r, err := http.Get(s.MemgateHTTP + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	value := -1.0
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			_, _ = fmt.Sscan(rest, &value)
-		}
-	}
-	return value
-}
-
 // One request is one trace, whatever the client says of it, and nothing of what
 // the client sent is in it.
 func TestOneTrace(t *testing.T) {
@@ -143,7 +120,7 @@ func TestOneTrace(t *testing.T) {
 			t.Errorf("%q is in a span: …%s…", word, all[max(0, at-150):min(len(all), at+80)])
 		}
 	}
-	if sent := metric(t, s, "memgate_trace_spans_sent_total"); sent < 4 {
+	if sent := s.Metric(t, "memgate_trace_spans_sent_total"); sent < 4 {
 		t.Errorf("%v spans were sent", sent)
 	}
 }
@@ -175,7 +152,7 @@ func TestCollectorAway(t *testing.T) {
 	}
 	harness.Eventually(t, func() error {
 		get(t, s, token, 200, nil)
-		if lost := metric(t, s, "memgate_trace_spans_dropped_total"); lost < 1 {
+		if lost := s.Metric(t, "memgate_trace_spans_dropped_total"); lost < 1 {
 			return fmt.Errorf("%v spans were dropped", lost)
 		}
 		return nil

@@ -12,9 +12,6 @@ import (
 // A million tokens that are all valid leave behind what the cache may hold, and no
 // more.
 func TestMillionTokensAreBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes seconds")
-	}
 	const size, tokens = 4096, 1_000_000
 	// An entry, its principal, and its part of a map, generously.
 	const perEntry = 1024
