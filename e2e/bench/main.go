@@ -5,7 +5,9 @@
 //   - Check alone over gRPC, beside a service that allows everything and OPA's Envoy
 //     plugin with a policy of equal effect;
 //   - the whole chain through Envoy, beside Envoy alone, Envoy with such services, and
-//     Envoy's own jwt_authn.
+//     Envoy's own jwt_authn;
+//   - the content guard in Envoy's V8, beside the same Envoy without it, and natively
+//     beside Presidio.
 //
 // `make bench` builds what it needs and runs it; docs/benchmarks.md explains what it
 // prints. Each process measured is one of its own, on loopback.
@@ -29,10 +31,12 @@ func main() {
 	}
 	short := flag.Bool("short", false, "measure a quarter as long")
 	opa := flag.String("opa", "", "binary of OPA's Envoy plugin; without it OPA is left out")
+	presidio := flag.String("presidio", "", "Python that has Presidio; without it Presidio is left out")
+	part := flag.String("part", "", "measure one alone: check, chain or content")
 	flag.Parse()
 	r := &run{}
 	code := r.do(func() {
-		o := options{opa: *opa, rounds: 8, turn: 600 * time.Millisecond, tokens: 600}
+		o := options{opa: *opa, presidio: *presidio, rounds: 8, turn: 600 * time.Millisecond, tokens: 600}
 		if *short {
 			o.rounds, o.turn, o.tokens = 4, 250*time.Millisecond, 160
 		}
@@ -42,8 +46,14 @@ func main() {
 		b := start(r, o)
 		b.agree()
 		var report budgets
-		b.checks(&report)
-		b.chain(&report)
+		for _, p := range []struct {
+			name    string
+			measure func(*budgets)
+		}{{"check", b.checks}, {"chain", b.chain}, {"content", b.content}} {
+			if *part == "" || *part == p.name {
+				p.measure(&report)
+			}
+		}
 		report.print()
 	})
 	os.Exit(code)
@@ -51,10 +61,11 @@ func main() {
 
 // options say how much is measured.
 type options struct {
-	opa    string
-	rounds int           // in which every variant has its turn
-	turn   time.Duration // of one variant through Envoy
-	tokens int           // that are new to the service, for each kind of them
+	opa      string
+	presidio string
+	rounds   int           // in which every variant has its turn
+	turn     time.Duration // of one variant through Envoy
+	tokens   int           // that are new to the service, for each kind of them
 }
 
 // run is the [harness.T] of the program.
