@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -25,6 +27,9 @@ import (
 
 // callers of the whole chain at once.
 const chainCallers = 16
+
+// wholeChain is the variant that has budgets.
+const wholeChain = "Envoy, memgate: the whole chain"
 
 // variant is an Envoy with the service behind a filter of it, if there is one.
 type variant struct {
@@ -137,10 +142,30 @@ func (b *bench) variants() []*variant {
 	if err != nil {
 		b.t.Fatalf("%v", err)
 	}
+	// A filter that does nothing takes the place of memgate's, and gets no configuration from it.
+	idle := func(f *hcmv3.HttpFilter) {
+		if f.Name != wasm {
+			return
+		}
+		var c wasmfilterv3.Wasm
+		if err := f.GetTypedConfig().UnmarshalTo(&c); err != nil {
+			b.t.Fatalf("%v", err)
+		}
+		vm := c.Config.GetVmConfig()
+		vm.VmId, c.Config.Configuration = "idle", nil
+		vm.Code.GetLocal().Specifier = &corev3.DataSource_Filename{Filename: harness.BuildWasm(b.t, "idle", "./e2e/bench/idle")}
+		b.pack(f.GetTypedConfig(), &c)
+	}
+	doesNothing := func(name string, keep []string, audit bool) *variant {
+		return &variant{name: name, envoy: harness.StartEnvoy(b.t, b.towards(b.edit(keep, audit, nil, idle), b.services[1])), service: b.services[1].process}
+	}
 	list := []*variant{
 		{name: "Envoy alone", envoy: harness.StartEnvoy(b.t, b.edit([]string{router}, false, nil, nil))},
-		{name: "Envoy, ext_authz that does nothing", envoy: harness.StartEnvoy(b.t, b.towards(b.edit([]string{extAuthz, router}, false, nil, nil), b.services[1])), service: b.services[1].process},
-		{name: "Envoy, memgate: the whole chain", envoy: harness.StartEnvoy(b.t, whole), service: b.services[0].process},
+		doesNothing("Envoy, ext_authz that does nothing", []string{extAuthz, router}, false),
+		doesNothing("Envoy, ext_authz and log that do nothing", []string{extAuthz, router}, true),
+		doesNothing("Envoy, ext_authz and Wasm that do nothing", []string{extAuthz, wasm, router}, false),
+		doesNothing("Envoy, all three that do nothing", []string{extAuthz, wasm, router}, true),
+		{name: wholeChain, envoy: harness.StartEnvoy(b.t, whole), service: b.services[0].process},
 		{name: "Envoy, memgate, no audit", envoy: harness.StartEnvoy(b.t, b.edit([]string{extAuthz, wasm, router}, false, nil, nil)), service: b.services[0].process},
 		{name: "Envoy, memgate, no Wasm", envoy: harness.StartEnvoy(b.t, b.edit([]string{extAuthz, router}, true, nil, nil)), service: b.services[0].process},
 		{name: "Envoy, memgate, no Wasm, no audit", envoy: harness.StartEnvoy(b.t, b.edit([]string{extAuthz, router}, false, nil, nil)), service: b.services[0].process},
@@ -181,16 +206,17 @@ func (b *bench) chain(report *budgets) {
 			into.latencies = append(into.latencies, s.latencies...)
 		}
 	}
-	fmt.Printf("\nThrough Envoy: POST of %d bytes and as much back, cached token, %d callers; CPU of all but client and upstream\n%-36s %10s %10s %10s %10s %8s %9s\n",
+	fmt.Printf("\nThrough Envoy: POST of %d bytes and as much back, cached token, %d callers; CPU of all but client and upstream\n%-42s %10s %10s %10s %10s %8s %9s\n",
 		len(memory), chainCallers, "", "requests/s", "median µs", "p99 µs", "CPU µs", "×alone", "×nothing")
 	for i, v := range variants {
 		m := &samples[i]
-		fmt.Printf("%-36s %10.0f %10.0f %10.0f %10.0f %8.2f %9.2f\n", v.name, m.rate(), micros(m.quantile(0.5)), micros(m.quantile(0.99)),
+		fmt.Printf("%-42s %10.0f %10.0f %10.0f %10.0f %8.2f %9.2f\n", v.name, m.rate(), micros(m.quantile(0.5)), micros(m.quantile(0.99)),
 			m.cpuPerCall(), m.cpuPerCall()/samples[0].cpuPerCall(), m.cpuPerCall()/samples[1].cpuPerCall())
 	}
-	report.add("the whole chain: CPU per request against an ext_authz that does nothing", samples[2].cpuPerCall()/samples[1].cpuPerCall(), 1.6)
+	whole := slices.IndexFunc(variants, func(v *variant) bool { return v.name == wholeChain })
+	report.add("the whole chain: CPU per request against an ext_authz that does nothing", samples[whole].cpuPerCall()/samples[1].cpuPerCall(), 1.6)
 	if len(b.services) > 2 {
-		report.add("the whole chain: CPU per request against OPA's plugin alone", samples[2].cpuPerCall()/samples[len(samples)-1].cpuPerCall(), 1)
+		report.add("the whole chain: CPU per request against OPA's plugin alone", samples[whole].cpuPerCall()/samples[len(samples)-1].cpuPerCall(), 1)
 	}
 }
 

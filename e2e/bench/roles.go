@@ -9,10 +9,12 @@ import (
 	"os"
 	"runtime"
 
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // roleFlag makes the program one of the processes that are measured.
@@ -33,13 +35,24 @@ func serveRole(args []string) {
 	os.Exit(1)
 }
 
-// nothing allows everything at once: the price of asking alone.
+// nothing allows everything at once, and takes logs without reading them: the
+// price of asking and telling alone.
 type nothing struct {
 	authv3.UnimplementedAuthorizationServer
+	alsv3.UnimplementedAccessLogServiceServer
 }
 
 func (nothing) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	return &authv3.CheckResponse{HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{}}}, nil
+}
+
+func (nothing) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
+	var entries emptypb.Empty // whose fields are all unknown to it
+	for {
+		if err := stream.RecvMsg(&entries); err != nil {
+			return err
+		}
+	}
 }
 
 func serveNothing(address, metrics string) error {
@@ -49,6 +62,7 @@ func serveNothing(address, metrics string) error {
 	}
 	server := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(server, nothing{})
+	alsv3.RegisterAccessLogServiceServer(server, nothing{})
 	healthv1.RegisterHealthServer(server, health.NewServer())
 	go func() { _ = server.Serve(l) }()
 	return http.ListenAndServe(metrics, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
