@@ -149,9 +149,35 @@ func TestFile(t *testing.T) {
 	if got := use(t, s, bearer(s.Token("other", scopes))); got != 200 {
 		t.Errorf("another subject: %d", got)
 	}
+	// And of a subject of API keys, within its tenant: those that were made, and their
+	// sessions, but none that is made later.
+	create := func(tenant string) map[string]string {
+		key := strings.TrimSpace(s.CLI("key", "create", "--config", s.Config, "--tenant", tenant, "--subject", "ci", "--scope", scopes))
+		header := map[string]string{"X-API-Key": key}
+		becomes(t, s, header, 200)
+		return header
+	}
+	key, foreign := create("acme"), create("other")
+	ofKey := activate(t, s, "three", key)
+	if out := s.CLI("revoke", "subject", "--config", s.Config, "--tenant", "acme", "ci"); !strings.Contains(out, "subject ci of the API keys of acme is revoked") {
+		t.Error(out)
+	}
+	becomes(t, s, key, 401)
+	becomes(t, s, ofKey.header(), 401)
+	if got := use(t, s, foreign); got != 200 {
+		t.Errorf("the key of another tenant's subject of that name: %d", got)
+	}
+	harness.Eventually(t, func() error { // one that is made in a later second
+		key := strings.TrimSpace(s.CLI("key", "create", "--config", s.Config, "--tenant", "acme", "--subject", "ci", "--scope", scopes))
+		time.Sleep(time.Second) // until memgate knows it
+		if got := use(t, s, map[string]string{"X-API-Key": key}); got != 200 {
+			return fmt.Errorf("a key that was made later: %d", got)
+		}
+		return nil
+	})
 	restart(s)
 	becomes(t, s, bearer(s.Token("acme", scopes)), 200)
-	for name, header := range map[string]map[string]string{"token": bearer(token), "session": two.header(), "ended session": one.header()} {
+	for name, header := range map[string]map[string]string{"token": bearer(token), "session": two.header(), "ended session": one.header(), "key": key, "session of a key": ofKey.header()} {
 		if got := use(t, s, header); got != 401 {
 			t.Errorf("%s after a restart: %d", name, got)
 		}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -163,9 +164,23 @@ identity:
 	if out := s.CLI("explain", "--config", s.Config, "--path", "/api/v2/agents", "--peer", web); !strings.Contains(out, "mesh") || !strings.Contains(out, web) {
 		t.Errorf("memgate explain: %s", out)
 	}
+	// One that is revoked is refused at once, and others are not.
+	if out := s.CLI("revoke", "subject", "--config", s.Config, reader); !strings.Contains(out, "peer "+reader+" is revoked for good") {
+		t.Error(out)
+	}
+	harness.Eventually(t, func() error {
+		r, err := do("GET", "/api/v2/agents", "", peer(reader))
+		if err == nil && r.StatusCode != 401 {
+			err = fmt.Errorf("a revoked peer: %d", r.StatusCode)
+		}
+		return err
+	})
+	if r, err := do("GET", "/api/v2/agents", "", peer(web)); err != nil || r.StatusCode != 200 {
+		t.Errorf("another peer: %v %v", r, err)
+	}
 	harness.Eventually(t, func() error {
 		lines, err := os.ReadFile(filepath.Join(s.Dir, "audit.log"))
-		for _, want := range []string{`"mesh"`, `"` + web + `"`, `"peer_unknown"`, `"peer_ambiguous"`, `"peer_malformed"`} {
+		for _, want := range []string{`"mesh"`, `"` + web + `"`, `"peer_unknown"`, `"peer_ambiguous"`, `"peer_malformed"`, `"peer_revoked"`} {
 			if err == nil && !strings.Contains(string(lines), want) {
 				err = errors.New("no " + want + " in the audit log")
 			}

@@ -43,7 +43,7 @@ func newKnown(r *Record) (*known, error) {
 		principal: &identity.Principal{
 			Kind: identity.KindAPIKey, Subject: subject, Tenant: r.Tenant,
 			Scopes: identity.NormalizeScopes(slices.Clone(r.Scopes)),
-			ID:     r.ID, Expires: earliest(r.Expires, r.Revoked),
+			ID:     r.ID, Issued: r.Created, Expires: earliest(r.Expires, r.Revoked),
 		},
 	}, nil
 }

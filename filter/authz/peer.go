@@ -33,6 +33,9 @@ func (c *Chain) beside(r *Request, p *identity.Principal) error {
 		if err != nil {
 			return err
 		}
+		if err := c.notRevoked(peer); err != nil {
+			return err
+		}
 		if peer.Tenant != p.Tenant {
 			return identity.Unauthenticated(identity.ReasonPeerMismatch, nil)
 		}

@@ -48,8 +48,8 @@ type Principal struct {
 	// Origin is the credential that a session was issued to; the zero value for other
 	// kinds. It has the session's Issuer and Issued.
 	Origin Origin
-	// Issued is when a JWT was issued ("iat"), for a session that of the JWT that it was
-	// issued to; zero when that is not known.
+	// Issued is when a JWT was issued ("iat") or an API key made, for a session that of the
+	// credential that it was issued to; zero when that is not known.
 	Issued time.Time
 	// Bound is what the token is bound to; the zero value for other kinds and for a token
 	// that whoever holds it may use.

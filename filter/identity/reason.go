@@ -144,6 +144,8 @@ const (
 	// ReasonPeerUnknown: the policy does not name the peer's SPIFFE ID.
 	ReasonPeerUnknown Reason = "peer_unknown"
 	ReasonPeerExpired Reason = "peer_expired"
+	// ReasonPeerRevoked: the peer's SPIFFE ID was revoked.
+	ReasonPeerRevoked Reason = "peer_revoked"
 	// ReasonPeerMismatch: beside a credential there is a peer of another tenant, or none
 	// that the policy names.
 	ReasonPeerMismatch Reason = "peer_mismatch"
@@ -153,8 +155,9 @@ const (
 // was issued to.
 const (
 	ReasonTokenRevoked Reason = "token_revoked"
-	// ReasonSubjectRevoked: all tokens of the subject that were issued until some time
-	// were revoked, and this is one of them or does not say when it was issued.
+	// ReasonSubjectRevoked: all tokens of the subject, or all keys that stand for it, that
+	// were issued until some time were revoked, and this is one of them or does not say when
+	// it was issued.
 	ReasonSubjectRevoked Reason = "subject_revoked"
 	// ReasonStateUnavailable: what was revoked, or whether a session exists, cannot be
 	// said now (503).
@@ -197,7 +200,7 @@ var allReasons = [...]Reason{
 	ReasonAPIKeyRevoked, ReasonAPIKeysUnavailable,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionRevoked, ReasonSessionMismatch,
 	ReasonSessionRefused, ReasonSessionCapacity,
-	ReasonPeerMalformed, ReasonPeerAmbiguous, ReasonPeerUnknown, ReasonPeerExpired, ReasonPeerMismatch,
+	ReasonPeerMalformed, ReasonPeerAmbiguous, ReasonPeerUnknown, ReasonPeerExpired, ReasonPeerRevoked, ReasonPeerMismatch,
 	ReasonTokenRevoked, ReasonSubjectRevoked, ReasonStateUnavailable,
 	ReasonTenantMismatch, ReasonAgentMismatch, ReasonInsufficientScope, ReasonCondition, ReasonConditionFailed,
 	ReasonInternal,

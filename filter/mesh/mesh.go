@@ -174,6 +174,12 @@ func (e *entry) match(domain string, segments []string) (string, bool) {
 	return name, true
 }
 
+// ValidID says whether name is a SPIFFE ID, in the only form that it has.
+func ValidID(name string) bool {
+	id, err := spiffeid.FromString(name)
+	return err == nil && id.String() == name
+}
+
 // Knows says whether Verify would look further than at the name.
 func (v *Verifier) Knows(p Peer) bool {
 	_, err := v.find(p.Name)

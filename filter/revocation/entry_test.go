@@ -14,6 +14,8 @@ func some() []Entry {
 		{Kind: KindKey, ID: "4xSqbGbiVBjW", Made: noon},
 		{Kind: KindToken, Issuer: "https://idp.test", ID: "j-1", Until: noon.Add(time.Hour), Made: noon},
 		{Kind: KindSubject, Issuer: "https://idp.test", ID: "jane", Before: noon, Until: noon.Add(time.Hour), Made: noon},
+		{Kind: KindKeySubject, Tenant: "acme", ID: "jane", Before: noon, Made: noon},
+		{Kind: KindPeer, ID: "spiffe://example.org/ns/acme/sa/web", Made: noon},
 		{Kind: KindSession, ID: "AAAAAAAAAAAAAAAA", Until: noon.Add(Told), Made: noon},
 		{Kind: KindSessionChanged, ID: "AAAAAAAAAAAAAAAA", Until: noon.Add(Told), Made: noon},
 	}
@@ -41,6 +43,12 @@ func TestEntriesThatAreNone(t *testing.T) {
 		"a key with an issuer":       func(e *Entry) { e.Kind = KindKey },
 		"a token up to some time":    func(e *Entry) { e.Before = noon },
 		"a subject without a time":   func(e *Entry) { e.Kind = KindSubject },
+		"a token of a tenant":        func(e *Entry) { e.Tenant = "acme" },
+		"a peer with an issuer":      func(e *Entry) { e.Kind = KindPeer },
+		"a peer up to some time":     func(e *Entry) { e.Kind, e.Issuer, e.Before = KindPeer, "", noon },
+		"whose keys is not said":     func(e *Entry) { e.Kind, e.Issuer, e.Before = KindKeySubject, "", noon },
+		"keys of no tenant's name":   func(e *Entry) { e.Kind, e.Issuer, e.Tenant, e.Before = KindKeySubject, "", "a/b", noon },
+		"keys without a time":        func(e *Entry) { e.Kind, e.Issuer, e.Tenant = KindKeySubject, "", "acme" },
 		"a session that has no end":  func(e *Entry) { e.Kind, e.Issuer, e.Until = KindSession, "", time.Time{} },
 		"a session that has changed": func(e *Entry) { e.Kind, e.Issuer, e.Until = KindSessionChanged, "", time.Time{} },
 	} {
@@ -56,6 +64,21 @@ func TestEntriesThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "{}", "null", "[]", `{"kind":"key","id":"a"} x`, `{"kind":"key","id":"a","tenant":"acme"}`, `{"kind":"key","id":1}`, `{"kind":"key","id":"a"`, strings.Repeat(" ", maxEntry+1)} {
 		if _, err := Parse(text); !errors.Is(err, ErrEntry) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// What an older version wrote is read as before.
+func TestOlderEntries(t *testing.T) {
+	for text, want := range map[string]Entry{
+		`{"kind":"key","id":"4xSqbGbiVBjW","made":1777636800000}`:                                                                      {Kind: KindKey, ID: "4xSqbGbiVBjW", Made: noon},
+		`{"kind":"subject","issuer":"https://idp.test","id":"jane","before":1777636800000,"until":1777640400000,"made":1777636800000}`: some()[2],
+	} {
+		if got, err := Parse(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+		if got := want.Marshal(); got != text {
+			t.Errorf("%s is written as %s", text, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package revocation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -71,7 +72,7 @@ func (l *List) readAll(ctx context.Context) (string, error) {
 			if err := e.Valid(); err != nil {
 				return "", fmt.Errorf("%w at %s", err, e.Position)
 			}
-			k := key{e.Kind, e.Issuer, e.ID}
+			k := keyOf(&e.Entry)
 			places[e.Position] = placed{k, e.Until}
 			if e.kept() {
 				found[k] = true
@@ -99,7 +100,7 @@ func (l *List) restore(ctx context.Context, found map[key]bool) error {
 	for i := range l.shard {
 		for k, m := range *l.shard[i].marks.Load() {
 			if !found[k] && (m.until.IsZero() || m.until.After(now)) {
-				lost = append(lost, Entry{k.kind, k.issuer, k.id, m.before, m.until, m.made})
+				lost = append(lost, Entry{k.kind, k.issuer, k.tenant, k.id, m.before, m.until, m.made})
 			}
 		}
 	}
@@ -125,7 +126,7 @@ func (l *List) readOn(ctx context.Context, after string) (string, error) {
 			if err := e.Valid(); err != nil {
 				return "", fmt.Errorf("%w at %s", err, e.Position)
 			}
-			l.places[e.Position] = placed{key{e.Kind, e.Issuer, e.ID}, e.Until}
+			l.places[e.Position] = placed{keyOf(&e.Entry), e.Until}
 			l.heed(&e.Entry)
 		}
 		after = page.Next
@@ -136,7 +137,7 @@ func (l *List) readOn(ctx context.Context, after string) (string, error) {
 }
 
 // kept says whether e stays in the list.
-func (e *Entry) kept() bool { return e.Kind != KindSession && e.Kind != KindSessionChanged }
+func (e *Entry) kept() bool { return slices.Contains(keptKinds[:], e.Kind) }
 
 func (l *List) heed(e *Entry) {
 	if e.kept() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ type List struct {
 	sessions atomic.Pointer[Sessions]
 
 	seed  maphash.Seed
-	count [3]atomic.Int64 // by kind
+	count [len(keptKinds)]atomic.Int64 // of keptKinds
 	shard [shards]shard
 
 	// What follows is used by Run alone.
@@ -63,7 +64,14 @@ type shard struct {
 type key struct {
 	kind       Kind
 	issuer, id string
+	tenant     string
 }
+
+// keyOf is what e is found by.
+func keyOf(e *Entry) key { return key{e.Kind, e.Issuer, e.ID, e.Tenant} }
+
+// keptKinds are the kinds that stay in a list.
+var keptKinds = [...]Kind{KindKey, KindToken, KindSubject, KindKeySubject, KindPeer}
 
 type mark struct {
 	before time.Time
@@ -125,38 +133,46 @@ func (l *List) Check(p *identity.Principal) error {
 	}
 	switch kind {
 	case identity.KindAPIKey:
-		if _, ok := l.find(KindKey, "", id); ok {
+		if _, ok := l.find(key{kind: KindKey, id: id}); ok {
 			return identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
 		}
-	case identity.KindJWT:
-		if _, ok := l.find(KindToken, p.Issuer, id); ok {
-			return identity.Unauthenticated(identity.ReasonTokenRevoked, nil)
-		}
-		if m, ok := l.find(KindSubject, p.Issuer, p.Subject); ok && (p.Issued.IsZero() || !p.Issued.After(m.before)) {
+		if l.subject(p, key{kind: KindKeySubject, tenant: p.Tenant, id: p.Subject}) {
 			return identity.Unauthenticated(identity.ReasonSubjectRevoked, nil)
 		}
-	case identity.KindMesh: // its policy names it, or does not any more
+	case identity.KindJWT:
+		if _, ok := l.find(key{kind: KindToken, issuer: p.Issuer, id: id}); ok {
+			return identity.Unauthenticated(identity.ReasonTokenRevoked, nil)
+		}
+		if l.subject(p, key{kind: KindSubject, issuer: p.Issuer, id: p.Subject}) {
+			return identity.Unauthenticated(identity.ReasonSubjectRevoked, nil)
+		}
+	case identity.KindMesh:
+		if _, ok := l.find(key{kind: KindPeer, id: id}); ok {
+			return identity.Unauthenticated(identity.ReasonPeerRevoked, nil)
+		}
 	default:
 		return identity.Unavailable(identity.ReasonInternal, fmt.Errorf("a principal of kind %q cannot be looked up", kind))
 	}
 	return nil
 }
 
-func (l *List) counter(k Kind) *atomic.Int64 {
-	switch k {
-	case KindKey:
-		return &l.count[0]
-	case KindToken:
-		return &l.count[1]
-	}
-	return &l.count[2]
+// subject says whether p was issued up to when all of its subject were revoked. One that
+// does not say when it was issued was.
+func (l *List) subject(p *identity.Principal, k key) bool {
+	m, ok := l.find(k)
+	return ok && (p.Issued.IsZero() || !p.Issued.After(m.before))
 }
 
-func (l *List) find(kind Kind, issuer, id string) (mark, bool) {
-	if l.counter(kind).Load() == 0 {
+// counter counts what is held of a kind that is kept.
+func (l *List) counter(k Kind) *atomic.Int64 {
+	return &l.count[max(slices.Index(keptKinds[:], k), 0)]
+}
+
+func (l *List) find(k key) (mark, bool) {
+	if l.counter(k.kind).Load() == 0 {
 		return mark{}, false
 	}
-	m, ok := (*l.shardOf(id).marks.Load())[key{kind, issuer, id}]
+	m, ok := (*l.shardOf(k.id).marks.Load())[k]
 	return m, ok
 }
 
@@ -173,7 +189,7 @@ func (l *List) put(entries ...Entry) {
 		s.mu.Lock()
 		next := maps.Clone(*s.marks.Load())
 		for _, e := range group {
-			k := key{e.Kind, e.Issuer, e.ID}
+			k := keyOf(&e)
 			m, ok := next[k]
 			if !ok {
 				l.counter(e.Kind).Add(1)
@@ -219,18 +235,18 @@ func over(until, now time.Time) bool {
 
 // Stats are numbers about a [List].
 type Stats struct {
-	Keys, Tokens, Subjects int           // that are revoked
-	Up                     bool          // whether the log answered when last asked
-	Known                  bool          // whether it ever did
-	Age                    time.Duration // since it was known to have nothing new; 0 if never
-	Failures               uint64        // of reading it
+	Revoked  map[Kind]int  // how much of each kind that is kept
+	Up       bool          // whether the log answered when last asked
+	Known    bool          // whether it ever did
+	Age      time.Duration // since it was known to have nothing new; 0 if never
+	Failures uint64        // of reading it
 }
 
 // Stats returns the numbers of now.
 func (l *List) Stats() Stats {
-	st := Stats{
-		Keys: int(l.count[0].Load()), Tokens: int(l.count[1].Load()), Subjects: int(l.count[2].Load()),
-		Up: l.up.Load(), Failures: l.failures.Load(),
+	st := Stats{Revoked: make(map[Kind]int, len(keptKinds)), Up: l.up.Load(), Failures: l.failures.Load()}
+	for _, k := range keptKinds {
+		st.Revoked[k] = int(l.counter(k).Load())
 	}
 	if contact := l.contact.Load(); contact != 0 {
 		st.Known, st.Age = true, max(l.age(contact), 0)

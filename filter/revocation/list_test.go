@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -149,7 +150,9 @@ func TestCheck(t *testing.T) {
 			Entry{Kind: KindToken, Issuer: "https://idp.test", ID: "j1"},
 			Entry{Kind: KindSubject, Issuer: "https://idp.test", ID: "jane", Before: now.Add(-time.Hour)},
 			Entry{Kind: KindSubject, Issuer: "https://idp.test", ID: "jane", Before: now.Add(-2 * time.Hour)},
-			Entry{Kind: KindSubject, Issuer: "https://idp.test", ID: "x", Before: now})
+			Entry{Kind: KindSubject, Issuer: "https://idp.test", ID: "x", Before: now},
+			Entry{Kind: KindKeySubject, Tenant: "acme", ID: "ci", Before: now.Add(-time.Hour)},
+			Entry{Kind: KindPeer, ID: "spiffe://a/revoked"})
 		l, _, _ := follow(t, log)
 		session := func(kind identity.Kind, id string, issued time.Time) *identity.Principal {
 			p := jwt("session-id", issued)
@@ -159,6 +162,16 @@ func TestCheck(t *testing.T) {
 		key := func(id string) *identity.Principal {
 			return &identity.Principal{Kind: identity.KindAPIKey, ID: id, Subject: "jane"}
 		}
+		keyOf := func(tenant, subject string, made time.Time) *identity.Principal {
+			return &identity.Principal{Kind: identity.KindAPIKey, ID: "k3", Tenant: tenant, Subject: subject, Issued: made}
+		}
+		ofKey := keyOf("acme", "ci", now.Add(-2*time.Hour))
+		ofKey.Kind, ofKey.Origin = identity.KindSession, identity.Origin{Kind: identity.KindAPIKey, ID: "k3"}
+		peer := func(id string) *identity.Principal {
+			return &identity.Principal{Kind: identity.KindMesh, Tenant: "acme", Subject: id, ID: id, Issuer: "spiffe://a"}
+		}
+		token := jwt("j2", now.Add(-2*time.Hour))
+		token.Subject = "ci"
 		other := jwt("j1", now)
 		other.Issuer = "https://other.test"
 		for _, tt := range []struct {
@@ -182,6 +195,16 @@ func TestCheck(t *testing.T) {
 			{"session of a key", session(identity.KindAPIKey, "k1", time.Time{}), identity.ReasonAPIKeyRevoked},
 			{"session of another key", session(identity.KindAPIKey, "k2", time.Time{}), ""},
 			{"session of a peer", session(identity.KindMesh, "spiffe://a/b", time.Time{}), ""},
+			{"session of a revoked peer", session(identity.KindMesh, "spiffe://a/revoked", time.Time{}), identity.ReasonPeerRevoked},
+			{"peer", peer("spiffe://a/revoked"), identity.ReasonPeerRevoked},
+			{"another peer", peer("spiffe://a/revoked/not"), ""},
+			{"key of the subject, before", keyOf("acme", "ci", now.Add(-2*time.Hour)), identity.ReasonSubjectRevoked},
+			{"key of the subject, after", keyOf("acme", "ci", now), ""},
+			{"key of the subject that does not say when", keyOf("acme", "ci", time.Time{}), identity.ReasonSubjectRevoked},
+			{"key of the subject of another tenant", keyOf("other", "ci", now.Add(-2*time.Hour)), ""},
+			{"key of another subject", keyOf("acme", "jane", now.Add(-2*time.Hour)), ""},
+			{"session of a key of the subject", ofKey, identity.ReasonSubjectRevoked},
+			{"token of a subject of keys", token, ""},
 			{"session of nothing", session("", "", now), identity.ReasonInternal},
 			{"anonymous", identity.Anonymous(), identity.ReasonInternal},
 		} {
@@ -193,7 +216,7 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%s: class of %v", tt.name, err)
 			}
 		}
-		if st := l.Stats(); st.Keys != 1 || st.Tokens != 1 || st.Subjects != 2 || !st.Up || !st.Known {
+		if st := l.Stats(); !maps.Equal(st.Revoked, map[Kind]int{KindKey: 1, KindToken: 1, KindSubject: 2, KindKeySubject: 1, KindPeer: 1}) || !st.Up || !st.Known {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -329,7 +352,7 @@ func TestLostEntriesAreRestored(t *testing.T) {
 				t.Errorf("%+v is lost: %+v", e, page.Entries)
 			}
 		}
-		if st := l.Stats(); !st.Up || st.Tokens != 2 {
+		if st := l.Stats(); !st.Up || st.Revoked[KindToken] != 2 {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -344,11 +367,11 @@ func TestWhatIsOverGoes(t *testing.T) {
 		}
 		_ = log.Add(t.Context(), Entry{Kind: KindKey, ID: "k"}, Entry{Kind: KindSession, ID: "s", Until: time.Now().Add(Told)})
 		time.Sleep(time.Minute)
-		if st := l.Stats(); st.Tokens != 2500 || log.len() != 2502 {
+		if st := l.Stats(); st.Revoked[KindToken] != 2500 || log.len() != 2502 {
 			t.Errorf("%+v, %d", st, log.len())
 		}
 		time.Sleep(3 * time.Minute)
-		if st := l.Stats(); st.Tokens != 0 || st.Keys != 1 || log.len() != 1 || len(l.places) != 1 {
+		if st := l.Stats(); st.Revoked[KindToken] != 0 || st.Revoked[KindKey] != 1 || log.len() != 1 || len(l.places) != 1 {
 			t.Errorf("%+v, %d, %d", st, log.len(), len(l.places))
 		}
 	})

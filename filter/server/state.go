@@ -251,7 +251,7 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	if st.Known {
 		out <- prometheus.MustNewConstMetric(stateAge, prometheus.GaugeValue, st.Age.Seconds())
 	}
-	for kind, n := range map[revocation.Kind]int{revocation.KindKey: st.Keys, revocation.KindToken: st.Tokens, revocation.KindSubject: st.Subjects} {
+	for kind, n := range st.Revoked {
 		out <- prometheus.MustNewConstMetric(stateRevoked, prometheus.GaugeValue, float64(n), string(kind))
 	}
 }

@@ -32,8 +32,8 @@ const (
 func revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke",
-		Short: "Revoke sessions, API keys and tokens before their time",
-		Long: "Revoke sessions, API keys and tokens before their time, in the policy's state. Every running memgate\n" +
+		Short: "Revoke sessions, API keys, tokens, subjects and peers before their time",
+		Long: "Revoke sessions, API keys, tokens, subjects and peers before their time, in the policy's state. Every running memgate\n" +
 			"that shares it refuses them within a second, and what was issued to them. A revocation is not\n" +
 			"taken back.",
 		Args: usage(cobra.NoArgs),
@@ -58,23 +58,40 @@ func withState(cmd *cobra.Command, path string, work func(context.Context, *poli
 	return errors.Join(work(ctx, p, opened), opened.Close())
 }
 
-// revoke adds an entry, and says so.
-func revoke(cmd *cobra.Command, config string, entry func(*policy.Policy) (revocation.Entry, error)) error {
+// revoke adds the entries that make says, and says so.
+func revoke(cmd *cobra.Command, config string, entries func(*policy.Policy) ([]revocation.Entry, error)) error {
 	return withState(cmd, config, func(ctx context.Context, p *policy.Policy, opened kept.State) error {
-		e, err := entry(p)
+		all, err := entries(p)
 		if err != nil {
 			return err
 		}
-		e.Made = time.Now().UTC().Truncate(time.Millisecond)
-		if err := e.Valid(); err != nil {
-			return usageError{err}
+		for i := range all {
+			all[i].Made = time.Now().UTC().Truncate(time.Millisecond)
+			if err := all[i].Valid(); err != nil {
+				return usageError{err}
+			}
 		}
-		if err := opened.Add(ctx, e); err != nil {
+		if err := opened.Add(ctx, all...); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s is revoked%s\n", e.Kind, e.ID, until(e.Until))
-		return err
+		for i := range all {
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is revoked%s\n", nameOf(&all[i]), until(all[i].Until)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// nameOf says what e revokes.
+func nameOf(e *revocation.Entry) string {
+	switch e.Kind {
+	case revocation.KindSubject:
+		return fmt.Sprintf("subject %s of %s", e.ID, e.Issuer)
+	case revocation.KindKeySubject:
+		return fmt.Sprintf("subject %s of the API keys of %s", e.ID, e.Tenant)
+	}
+	return string(e.Kind) + " " + e.ID
 }
 
 func until(t time.Time) string {
@@ -116,8 +133,8 @@ func revokeKeyCommand() *cobra.Command {
 	}
 	config := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return revoke(cmd, *config, func(*policy.Policy) (revocation.Entry, error) {
-			return revocation.Entry{Kind: revocation.KindKey, ID: args[0]}, nil
+		return revoke(cmd, *config, func(*policy.Policy) ([]revocation.Entry, error) {
+			return []revocation.Entry{{Kind: revocation.KindKey, ID: args[0]}}, nil
 		})
 	}
 	return cmd
@@ -189,17 +206,17 @@ func revokeTokenCommand() *cobra.Command {
 				return fmt.Errorf("that is no token: %w", err)
 			}
 		}
-		return revoke(cmd, *config, func(p *policy.Policy) (revocation.Entry, error) {
+		return revoke(cmd, *config, func(p *policy.Policy) ([]revocation.Entry, error) {
 			name, err := issuerOf(p, from)
 			if err != nil {
-				return revocation.Entry{}, err
+				return nil, err
 			}
 			if end.IsZero() {
 				end = time.Now().Add(time.Duration(p.State.MaxTokenLife))
 			}
 			// Its sessions may outlive it.
 			end = end.Add(expiryLeeway + sessionLife(p))
-			return revocation.Entry{Kind: revocation.KindToken, Issuer: name, ID: id, Until: end.UTC().Truncate(time.Millisecond)}, nil
+			return []revocation.Entry{{Kind: revocation.KindToken, Issuer: name, ID: id, Until: end.UTC().Truncate(time.Millisecond)}}, nil
 		})
 	}
 	return cmd
@@ -213,46 +230,13 @@ func sessionLife(p *policy.Policy) time.Duration {
 	return max(session.MaxLife, time.Duration(p.Identity.Sessions.TTL))
 }
 
-func revokeSubjectCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "subject SUBJECT",
-		Short: "Revoke all tokens of a subject that were issued until now",
-		Long: "Revoke all tokens of a subject that its issuer issued until now, or another time, and the sessions that\n" +
-			"were issued to them. Tokens that it issues later are accepted.",
-		Args: usage(cobra.ExactArgs(1)),
-	}
-	config, issuer := configFlag(cmd), issuerFlag(cmd)
-	before := cmd.Flags().String("before", "", "time until when they were issued, such as 2026-05-01T12:00:00Z; now when empty")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		at := time.Now()
-		if *before != "" {
-			var err error
-			if at, err = time.Parse(time.RFC3339, *before); err != nil {
-				return usageError{errors.New("--before wants a time such as 2026-05-01T12:00:00Z")}
-			}
-		}
-		return revoke(cmd, *config, func(p *policy.Policy) (revocation.Entry, error) {
-			name, err := issuerOf(p, *issuer)
-			if err != nil {
-				return revocation.Entry{}, err
-			}
-			end := at.Add(time.Duration(p.State.MaxTokenLife) + expiryLeeway + sessionLife(p))
-			return revocation.Entry{
-				Kind: revocation.KindSubject, Issuer: name, ID: args[0],
-				Before: at.UTC().Truncate(time.Millisecond), Until: end.UTC().Truncate(time.Millisecond),
-			}, nil
-		})
-	}
-	return cmd
-}
-
 func revokeListCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List what is revoked", Args: usage(cobra.NoArgs)}
 	config := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withState(cmd, *config, func(ctx context.Context, _ *policy.Policy, opened kept.State) error {
 			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(out, "KIND\tID\tISSUER\tISSUED UNTIL\tREVOKED\tKEPT UNTIL")
+			fmt.Fprintln(out, "KIND\tID\tISSUER OR TENANT\tISSUED UNTIL\tREVOKED\tKEPT UNTIL")
 			now := time.Now()
 			for after, more := "", true; more; {
 				page, err := opened.Read(ctx, after, 0)
@@ -262,7 +246,7 @@ func revokeListCommand() *cobra.Command {
 				for _, e := range page.Entries {
 					told := e.Kind == revocation.KindSession || e.Kind == revocation.KindSessionChanged
 					if !told && (e.Until.IsZero() || now.Before(e.Until)) {
-						fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Kind, e.ID, dash(e.Issuer), moment(e.Before), moment(e.Made), moment(e.Until))
+						fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Kind, e.ID, dash(e.Issuer+e.Tenant), moment(e.Before), moment(e.Made), moment(e.Until))
 					}
 				}
 				after, more = page.Next, page.More
