@@ -15,6 +15,7 @@ import (
 	"github.com/memgate/memgate/memory-backend/crypt"
 	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
+	"github.com/memgate/memgate/memory-backend/store/storetest"
 )
 
 // keyService is a key management service that can be down.
@@ -116,7 +117,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := 0
-	for at := 0; at < len(whole); at += len(whole)/60 + 1 {
+	for at := 0; at < len(whole); at += len(whole)/storetest.Size(60) + 1 {
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= 0xff
 		if err := errors.Join(os.WriteFile(path, damaged, 0o600), os.RemoveAll(path+"-wal"), os.RemoveAll(path+"-shm")); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
+	"github.com/memgate/memgate/memory-backend/store/storetest"
 )
 
 // onDisk returns every byte of every file below the directories.
@@ -77,8 +78,12 @@ func TestNothingOnDiskIsReadable(t *testing.T) {
 			if _, err := s.Update(ctx, "a", w, "1", nil, func(m *memory.Memory) error { m.Content = "zqchanged"; return nil }); err != nil {
 				t.Fatal(err)
 			}
+			var filler []*memory.Memory
 			for i := 2; i < 300; i++ { // enough for temporary files and several pages
-				put(t, s, "a", fmt.Sprint(i), strings.Repeat("zqfiller ", 200))
+				filler = append(filler, &memory.Memory{ID: fmt.Sprint(i), Agent: "bot", Content: strings.Repeat("zqfiller ", 200), Created: by.At, Updated: by.At})
+			}
+			if err := s.Add(ctx, "a", by, filler); err != nil {
+				t.Fatal(err)
 			}
 			if n := finds(t, s, "a", "zqchanged zqquery"); n != 1 {
 				t.Fatalf("found %d", n)
@@ -120,7 +125,7 @@ func TestSealedRanksAsPlain(t *testing.T) {
 	sealed, open := openDir(t, t.TempDir(), 8), openWith(t, t.TempDir(), 8, nil)
 	say := sentences(5)
 	var batch []*memory.Memory
-	for i := 0; i < 3000; i++ {
+	for i := 0; i < storetest.Size(3000); i++ {
 		batch = append(batch, &memory.Memory{ID: fmt.Sprint(i), Agent: fmt.Sprint("agent", i%3), User: fmt.Sprint("user", i%50), Content: say(5 + i%40),
 			Tags: []string{fmt.Sprint("tag", i%7)}, Type: "fact", Created: by.At.Add(time.Duration(i) * time.Hour)})
 	}
@@ -134,7 +139,7 @@ func TestSealedRanksAsPlain(t *testing.T) {
 	}
 	filters := []memory.Filter{nil, memory.Eq(memory.FieldAgent, "agent1"), memory.Eq(memory.FieldUser, "user7"),
 		memory.Not{Filter: memory.Eq(memory.FieldTags, "tag5")}, memory.Cond{Field: memory.FieldUser, Op: memory.OpIContains, Values: []any{"USER1"}}}
-	for i := 0; i < 300; i++ {
+	for i := 0; i < storetest.Size(300); i++ {
 		q := memory.SearchQuery{Text: say(1 + i%9), Filter: filters[i%len(filters)], Limit: 1 + i%40}
 		a, errA := sealed.Search(ctx, "a", q)
 		b, errB := open.Search(ctx, "a", q)

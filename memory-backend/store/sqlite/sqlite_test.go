@@ -376,8 +376,12 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 func TestAnalysisOfAnotherVersion(t *testing.T) {
 	dir := t.TempDir()
 	s := openDir(t, dir, 8)
+	var all []*memory.Memory
 	for i := 0; i < 600; i++ {
-		put(t, s, "a", fmt.Sprint(i), fmt.Sprintf("words number%d", i))
+		all = append(all, &memory.Memory{ID: fmt.Sprint(i), Agent: "bot", Content: fmt.Sprintf("words number%d", i), Created: by.At, Updated: by.At})
+	}
+	if err := s.Add(ctx, "a", by, all); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
