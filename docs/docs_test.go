@@ -37,6 +37,27 @@ func TestPolicyInREADME(t *testing.T) {
 	t.Fatal("README.md shows no policy")
 }
 
+// The page shows the files that e2e/dropin runs, whole.
+func TestDropIn(t *testing.T) {
+	page := read(t, "drop-in.md")
+	files, err := filepath.Glob("../e2e/dropin/testdata/*")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%q %v", files, err)
+	}
+	for _, file := range files {
+		var shown strings.Builder
+		for line := range strings.Lines(read(t, file)) {
+			if line != "\n" {
+				shown.WriteString("    ")
+			}
+			shown.WriteString(line)
+		}
+		if !strings.Contains(page, "\n\n"+shown.String()+"\n") {
+			t.Errorf("drop-in.md does not show %s as it is", file)
+		}
+	}
+}
+
 func check(t *testing.T, text string) {
 	t.Helper()
 	_, warnings, err := policy.Parse([]byte(text), "README.md", t.TempDir())

@@ -23,14 +23,16 @@ else
   printf 'chromium: %s\n' "$chromium"
 fi
 
-if MEMGATE_NODE=$(tools/node.sh); then
-  export MEMGATE_NODE
-  printf 'node: %s, oidc-provider in %s\n' "$(node --version)" "$MEMGATE_NODE"
+KINTO=$(tools/venv.sh kinto)/bin/kinto
+export KINTO
+if MEMGATE_NODE=$(tools/node.sh) && MEMGATE_MCP=$(tools/node.sh mcp); then
+  export MEMGATE_NODE MEMGATE_MCP
+  printf 'node: %s, oidc-provider in %s, an MCP server in %s\n' "$(node --version)" "$MEMGATE_NODE" "$MEMGATE_MCP"
 elif [ "${CI:-}" = true ]; then
-  echo 'memgate: no Node.js with npm, or the OpenID provider could not be fetched; CI must have it.' >&2
+  echo 'memgate: no Node.js with npm, or what the tests run with it could not be fetched; CI must have it.' >&2
   exit 1
 else
-  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp) will not be tested.' >&2
+  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp) and an MCP server (e2e/dropin) will not be tested.' >&2
 fi
 
 # The race detector needs a C compiler.

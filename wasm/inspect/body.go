@@ -139,6 +139,9 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	}
 	// 3. A body of which nobody says what it is.
 	if b.untyped && b.seen > 0 {
+		if b.use.response {
+			return dst, &problem.ResponseUninspectable
+		}
 		return dst, &problem.UnsupportedMediaType
 	}
 	// 4. A body that is not looked into.

@@ -59,24 +59,29 @@ const (
 // unknown length, is streamed; a refusal then breaks it off.
 const HoldLimit = 16 << 10
 
-// conditional are the request headers by which an upstream would answer with a
-// part of a representation, or with a reference to one, that the client never
-// had: what the client holds was rewritten.
-var conditional = [...]string{"range", "if-range", "if-none-match", "if-modified-since"}
-
 // Digests are the headers that describe the bytes of a body. They are wrong once
 // it was rewritten.
 var Digests = [...]string{"content-md5", "digest", "content-digest", "repr-digest"}
 
 // RequestDrop returns the names of headers that are taken off a request before
-// it goes to the upstream, appended to dst: the response has to be readable.
+// it goes to the upstream, appended to dst: the response has to be readable, and
+// neither a part of a representation nor a reference to one that the client
+// never had, as what it holds was rewritten. An If-None-Match of a method that
+// writes stays: it is a precondition, without which what must be new would take
+// the place of what is there (RFC 9110, section 13.1.2).
 func (r *Rules) RequestDrop(dst []string, h Header) []string {
 	if !r.RewritesResponses() {
 		return dst
 	}
+	method := h.Get(":method")
+	reads := method == "GET" || method == "HEAD"
 	for i := range h {
 		switch name := h[i][0]; name {
-		case "accept-encoding", conditional[0], conditional[1], conditional[2], conditional[3]:
+		case "if-none-match":
+			if reads {
+				dst = append(dst, name)
+			}
+		case "accept-encoding", "range", "if-range", "if-modified-since":
 			dst = append(dst, name)
 		}
 	}
@@ -164,6 +169,11 @@ func (r *Rules) answer(b *Body, h Header, method string, none bool, secrets *Sec
 	// 2. Type. A part of a representation cannot be read either: what stands at
 	// its borders is cut.
 	format, verdict := rules.Decide(h.Get("content-type"))
+	if verdict == content.Refuse && !known && !h.Has("content-type") && status != "206" {
+		// It may still turn out that there is no body: some services say so late.
+		*b = Body{rules: rules, use: use{response: true}, untyped: true}
+		return Hold, nil
+	}
 	if verdict == content.Refuse || inspects && status == "206" {
 		return Pass, &problem.ResponseUninspectable
 	}

@@ -64,9 +64,9 @@ func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
 		b = inspect.Body{}
 		header = add(inspect.Header{{":status", "200"}}, c.Answer.Type, c.Answer.Header, c.Answer.Body, c.Answer.Streamed)
 		if c.Answer.Status != 0 {
-			header = add(inspect.Header{{":status", map[int]string{204: "204", 206: "206", 500: "500"}[c.Answer.Status]}}, c.Answer.Type, c.Answer.Header, c.Answer.Body, c.Answer.Streamed)
+			header = add(inspect.Header{{":status", map[int]string{202: "202", 204: "204", 206: "206", 500: "500"}[c.Answer.Status]}}, c.Answer.Type, c.Answer.Header, c.Answer.Body, c.Answer.Streamed)
 		}
-		plan, refusal = rules.Response(&b, header, c.Method, c.Answer.Body == "", nil)
+		plan, refusal = rules.Response(&b, header, c.Method, c.Answer.Body == "" && !c.Answer.Streamed, nil)
 		body(true, c.Answer.Body, plan, &b, refusal)
 	}
 

@@ -303,6 +303,8 @@ func responses() []Case {
 		get(Case{Name: "a type that cannot be read", Answer: Answer{Type: "application/octet-stream", Body: "\x00\x01"}, Withheld: &problem.ResponseUninspectable}),
 		get(Case{Name: "a type that cannot be read and may pass, as an answer", Policy: with(func(p *content.Policy) { p.Response.OtherTypes = true }), Answer: Answer{Type: "image/png", Body: "\x89PNG"}, Client: "\x89PNG"}),
 		get(Case{Name: "no type of response", Answer: Answer{Type: "-", Body: "x"}, Withheld: &problem.ResponseUninspectable}),
+		get(Case{Name: "no type of a streamed response", Answer: Answer{Type: "-", Body: "x", Streamed: true}, Withheld: &problem.ResponseUninspectable}),
+		get(Case{Name: "an empty streamed response without a type", Answer: Answer{Status: 202, Type: "-", Streamed: true}}),
 		get(Case{Name: "a part", Answer: Answer{Status: 206, Body: `"a":1`}, Withheld: &problem.ResponseUninspectable}),
 		get(Case{Name: "a compressed response", Answer: Answer{Header: map[string]string{"Content-Encoding": "gzip"}, Body: "\x1f\x8b"}, Withheld: &problem.ResponseEncoded}),
 		get(Case{Name: "a card number in a short response", Answer: Answer{Body: `["` + card + `"]`}, Withheld: &problem.ResponseBlocked}),
