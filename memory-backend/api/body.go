@@ -23,28 +23,13 @@ var (
 
 // readBody reads the JSON object of a request. A missing body counts as an empty object when optional.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool) (*form, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	data, err := readJSON(w, r, limit, optional)
 	if err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return nil, tooLarge("The body is larger than the service accepts.")
-		}
-		return nil, malformedJSON("The body could not be read.")
+		return nil, err
 	}
 	f := &form{raw: data, loc: []any{"body"}, issues: new([]issue)}
-	if len(data) == 0 && optional {
-		return f, nil
-	}
 	if len(data) == 0 {
-		return nil, invalid([]issue{{"missing", f.loc, "Field required"}})
-	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
-			"Send the body as application/json.")
-	}
-	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "unsupported-encoding", "Unsupported encoding",
-			"Send the body without a content encoding.")
+		return f, nil
 	}
 	value, err := parseJSON(data)
 	if err != nil {
@@ -56,6 +41,33 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool
 	}
 	f.members = members
 	return f, nil
+}
+
+// readJSON reads a body that says that it is JSON; it is empty only when that is optional.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64, optional bool) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return nil, tooLarge("The body is larger than the service accepts.")
+		}
+		return nil, malformedJSON("The body could not be read.")
+	}
+	if len(data) == 0 && optional {
+		return nil, nil
+	}
+	if len(data) == 0 {
+		return nil, invalid([]issue{{"missing", []any{"body"}, "Field required"}})
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type",
+			"Send the body as application/json.")
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return nil, newProblem(http.StatusUnsupportedMediaType, "unsupported-encoding", "Unsupported encoding",
+			"Send the body without a content encoding.")
+	}
+	return data, nil
 }
 
 // jsonReason says what is wrong without repeating what was sent.

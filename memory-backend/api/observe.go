@@ -55,6 +55,7 @@ func (d discard) WriteHeader(int)             {}
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	tools    *prometheus.CounterVec
 	handler  http.Handler
 }
 
@@ -69,9 +70,13 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 			Help:    "Time to answer a request, by route.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
+		tools: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memory_backend_mcp_calls_total",
+			Help: "Calls of MCP tools, by tool and outcome: ok, or the last part of the problem's type.",
+		}, []string{"tool", "outcome"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.seconds)
+		reg.MustRegister(m.requests, m.seconds, m.tools)
 		m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	}
 	return m

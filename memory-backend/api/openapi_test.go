@@ -54,6 +54,9 @@ func TestOpenAPIIsTrueToTheRoutes(t *testing.T) {
 		}
 	}
 	for _, r := range routes {
+		if r.own {
+			continue
+		}
 		served = append(served, r.method+" "+r.path)
 		op := doc.Paths[r.path][strings.ToLower(r.method)]
 		status := "200"

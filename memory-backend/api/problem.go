@@ -30,8 +30,11 @@ type issue struct {
 // Error makes a problem an error, so that handlers can return it.
 func (p *problem) Error() string { return p.Title + ": " + p.Detail }
 
+// problemPrefix is what the type of each problem starts with.
+const problemPrefix = "urn:memgate:problem:"
+
 func newProblem(status int, slug, title, detail string) *problem {
-	return &problem{Type: "urn:memgate:problem:" + slug, Title: title, Status: status, Detail: detail}
+	return &problem{Type: problemPrefix + slug, Title: title, Status: status, Detail: detail}
 }
 
 func unauthenticated(detail string) *problem {

@@ -30,6 +30,7 @@ type Identity struct {
 	Agent     string // the agent that a session is bound to, or ""
 	Session   string // the session's id, or ""
 	Principal string // the credential's id, safe to log
+	Scopes    []string
 	Request   string // the id of the transaction, safe to log; for the log the request's own id takes its place
 }
 
@@ -58,6 +59,7 @@ type Config struct {
 type Server struct {
 	Config
 	mux     *http.ServeMux
+	mcp     http.Handler
 	metrics *metrics
 }
 
@@ -76,10 +78,14 @@ type route struct {
 	method, path string
 	handle       handler
 	open         func(s *Server, w http.ResponseWriter, r *http.Request)
-	status       int // of success; 200 when 0
+	status       int  // of success; 200 when 0
+	own          bool // described by its own protocol and not by openapi.json
 }
 
-// routes are all operations of the service; openapi.json describes the same.
+// answered is the answer of a handler that has written it.
+type answered struct{}
+
+// routes are all operations of the service; openapi.json describes the same but those of another protocol.
 var routes = []route{
 	{method: "GET", path: "/healthz", open: (*Server).health},
 	{method: "GET", path: "/readyz", open: (*Server).ready},
@@ -100,6 +106,8 @@ var routes = []route{
 	{method: "GET", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).getMemory},
 	{method: "PATCH", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).editMemory},
 	{method: "DELETE", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).deleteMemory},
+
+	{method: "POST", path: mcpPath, handle: (*Server).serveMCP, own: true},
 
 	{method: "GET", path: "/v1/ping/", handle: (*Server).mem0Ping},
 	{method: "POST", path: "/v3/memories/add/", handle: (*Server).mem0Add},
@@ -131,6 +139,7 @@ func New(c Config) (*Server, error) {
 		c.Timeout = 15 * time.Second
 	}
 	s := &Server{Config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Metrics)}
+	s.mcp = s.newMCP()
 	for _, r := range routes {
 		pattern := r.method + " " + r.path
 		if r.path[len(r.path)-1] == '/' {
@@ -217,6 +226,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		p.ID = id.Request
 		facts.err = p.cause
 		writeProblem(w, p)
+		return
+	}
+	if answer == (answered{}) {
 		return
 	}
 	status := rt.status

@@ -124,7 +124,7 @@ func identify(v *txntoken.Verifier) func(context.Context, []string) (api.Identit
 			}
 			return api.Identity{}, err
 		}
-		id := api.Identity{Tenant: c.Tenant, Subject: c.Subject, Agent: c.Agent, Principal: c.Principal, Request: c.ID}
+		id := api.Identity{Tenant: c.Tenant, Subject: c.Subject, Agent: c.Agent, Principal: c.Principal, Request: c.ID, Scopes: c.Scopes}
 		if c.Kind == "session" {
 			id.Session = c.Principal
 		}
