@@ -51,6 +51,9 @@ type Body struct {
 	// Identifiers are the paths of members that are left as they are, each once;
 	// see [pii.Config].
 	Identifiers []string
+	// Redact are the paths of members whose values are always redacted, each once; see
+	// [pii.Config].
+	Redact []string
 	// Tenants and Agents are the paths of members that name the tenant, and the
 	// agent, of a request, each once in both; see [pii.Config]. They are compared
 	// with those of the caller.
@@ -73,8 +76,8 @@ const (
 	MaxWire = 64 << 10
 	// MaxTypes is the number of media types of a body.
 	MaxTypes = 32
-	// MaxFields is the number of field limits of a body, of its identifiers, and
-	// of the members that name a tenant, or an agent.
+	// MaxFields is the number of field limits of a body, of its identifiers, of
+	// the members that are always redacted, and of the members that name a tenant, or an agent.
 	MaxFields = 128
 	// MaxPath is the length of a field's path in bytes.
 	MaxPath = 256
@@ -190,12 +193,14 @@ func (b *Body) validate(name string) error {
 			}
 		}
 	}
-	if len(b.Identifiers) > MaxFields {
-		return invalid(name+".identifiers", nil)
-	}
-	for i, path := range b.Identifiers {
-		if !validPath(path) || slices.Contains(b.Identifiers[:i], path) {
-			return invalid(name+".identifiers: "+path, nil)
+	for what, paths := range map[string][]string{"identifiers": b.Identifiers, "redact": b.Redact} {
+		if len(paths) > MaxFields {
+			return invalid(name+"."+what, nil)
+		}
+		for i, path := range paths {
+			if !validPath(path) || slices.Contains(paths[:i], path) {
+				return invalid(name+"."+what+": "+path, nil)
+			}
 		}
 	}
 	if len(b.Tenants) > MaxFields || len(b.Agents) > MaxFields {
@@ -240,9 +245,9 @@ func (b *Body) Fits(n int64) bool { return b.MaxBytes < 0 || n <= b.MaxBytes }
 
 // Inspects reports whether the policy asks to look into the body at all: an
 // entity has an action other than allow, a field has a limit, or a member is
-// compared.
+// redacted or compared.
 func (b *Body) Inspects() bool {
-	if len(b.Fields) > 0 || b.Compares() {
+	if len(b.Fields) > 0 || len(b.Redact) > 0 || b.Compares() {
 		return true
 	}
 	for _, a := range b.PII.Actions {

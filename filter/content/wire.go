@@ -10,16 +10,16 @@ import (
 	"github.com/memgate/memgate/filter/pii"
 )
 
-// The encoded form, version 4. A number is an unsigned LEB128 varint in its
+// The encoded form, version 5. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
 //	policy  = magic version modes request:body response:body cors headers custom
 //	modes   = two bits for each stage: content, pii, cors, headers
-//	body    = max_bytes+1 max_depth types fields identifiers tenants agents deltas
+//	body    = max_bytes+1 max_depth types fields identifiers redact tenants agents deltas
 //	          other_types actions
-//	fields  = list of (path max), identifiers, tenants, agents, deltas = list of
-//	          path, all in strict order of path; other_types = 0 or 1
+//	fields  = list of (path max), identifiers, redact, tenants, agents, deltas =
+//	          list of path, all in strict order of path; other_types = 0 or 1
 //	actions = list of (entity action), by name, in strict order of entity,
 //	          without the entities whose action is allow
 //	cors    = origins methods headers exposed flags max_age
@@ -31,7 +31,7 @@ import (
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 4
+	version = 5
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -91,7 +91,7 @@ func (b *Body) append(dst []byte) []byte {
 		dst = appendNumber(appendString(dst, f.Path), uint64(f.Max))
 	}
 
-	for _, list := range [...][]string{b.Identifiers, b.Tenants, b.Agents, b.Deltas} {
+	for _, list := range [...][]string{b.Identifiers, b.Redact, b.Tenants, b.Agents, b.Deltas} {
 		paths := slices.Clone(list)
 		slices.Sort(paths)
 		dst = appendStrings(dst, paths)
@@ -256,6 +256,7 @@ func (r *reader) body(b *Body) {
 	}
 
 	b.Identifiers = r.paths()
+	b.Redact = r.paths()
 	b.Tenants = r.paths()
 	b.Agents = r.paths()
 

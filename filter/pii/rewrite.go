@@ -43,6 +43,12 @@ type Config struct {
 	// which are left as they are, with all that is in them. They apply to JSON
 	// and NDJSON.
 	Identifiers []string
+	// Redact are the paths of members, as [FieldLimit] has them, that nobody gets to see:
+	// each string, number, true and false in them is replaced by [Redacted], and counts
+	// as [Custom]. They apply to JSON, to each line of NDJSON, to the JSON of events, and
+	// to the names of forms, and win over Identifiers. What Lenient lets go on as
+	// text has no members.
+	Redact []string
 	// Named are groups of paths, as [FieldLimit] has them, of members that name
 	// what [Rewriter.Expect] says of their group; at most [MaxNamed]. They apply
 	// to JSON, to each line of NDJSON, and to forms.
@@ -91,7 +97,8 @@ type Rewriter struct {
 
 	lex   jsonstream.Lexer
 	limit *limiter  // nil without limits
-	spare *sparer   // nil without identifiers
+	spare *marked   // nil without identifiers
+	hide  *marked   // nil without values that are always redacted
 	named *comparer // nil without members to compare
 
 	events *events // of an event stream; nil for all else
@@ -101,6 +108,8 @@ type Rewriter struct {
 	reveals    bool        // those in the body are opened
 	opened     uint32
 	opening    []byte
+
+	hidden bool // what stands for the value that is being read is written
 
 	skips    []int // offsets of strings that are left as they are, in order
 	skipped  []int // where those that were passed stand in what came out
@@ -137,7 +146,7 @@ func NewRewriter(cfg Config) *Rewriter {
 	if r.cfg.MaxDepth <= 0 {
 		r.cfg.MaxDepth = DefaultMaxDepth
 	}
-	r.acting = cfg.Policy.Searches()
+	r.acting = cfg.Policy.Searches() || len(cfg.Redact) > 0
 	r.scanner.Custom = cfg.Policy.Custom
 	if len(cfg.Fields) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart) {
 		r.limit = newLimiter(cfg.Fields)
@@ -146,7 +155,10 @@ func NewRewriter(cfg Config) *Rewriter {
 		r.named = newComparer(cfg.Named)
 	}
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
-		r.spare = newSparer(cfg.Identifiers)
+		r.spare = newMarked(jsonstream.NewExactPaths(cfg.Identifiers))
+	}
+	if len(cfg.Redact) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form) {
+		r.hide = newMarked(jsonstream.NewPaths(cfg.Redact))
 	}
 	r.search = r.acting
 	switch {
@@ -187,6 +199,12 @@ func (r *Rewriter) Reset() {
 	}
 	if r.spare != nil {
 		r.spare.reset()
+	}
+	if r.hide != nil {
+		r.hide.reset()
+		if r.mode == modeForm {
+			r.hide.at.Open(true)
+		}
 	}
 	if r.limit != nil {
 		r.limit.reset()

@@ -46,7 +46,7 @@ type channel struct {
 
 func (d *deltas) init(r *Rewriter) {
 	d.out = r
-	d.joinsText = d.finder.init(r.cfg.Deltas, r.cfg.MaxDepth)
+	d.joinsText = d.finder.init(r.cfg.Deltas, r.cfg.Redact, r.cfg.MaxDepth)
 }
 
 func (d *deltas) reset() {

@@ -28,6 +28,7 @@ type deltaFinder struct {
 	depth  int
 	paths  *jsonstream.Paths
 	at     jsonstream.Tracker
+	hide   *marked // nil without values that are always redacted, which are no fragments
 	lex    jsonstream.Lexer
 	stack  []deltaPlace
 	marks  []deltaMark
@@ -52,7 +53,7 @@ type deltaMark struct {
 
 // init reports whether data that is text is a fragment, too: the paths have
 // ".".
-func (d *deltaFinder) init(paths []string, depth int) (text bool) {
+func (d *deltaFinder) init(paths, redacted []string, depth int) (text bool) {
 	all := append([]string(nil), deltaPaths...)
 	for _, p := range paths {
 		if p == "." {
@@ -62,6 +63,9 @@ func (d *deltaFinder) init(paths []string, depth int) (text bool) {
 		all = append(all, p)
 	}
 	d.paths, d.depth = jsonstream.NewExactPaths(all), depth
+	if len(redacted) > 0 {
+		d.hide = newMarked(jsonstream.NewPaths(redacted))
+	}
 	return text
 }
 
@@ -74,6 +78,9 @@ func (d *deltaFinder) read(of *deltas, ev *event, data []byte) (done, ok bool) {
 	d.lex.Reset(jsonstream.Options{MaxDepth: d.depth, Lenient: true})
 	d.lex.Feed(data)
 	d.at.Reset(d.paths)
+	if d.hide != nil {
+		d.hide.reset()
+	}
 	d.stack, d.marks, d.name = d.stack[:0], d.marks[:0], d.name[:0]
 	reason, typed := false, false
 	var current *fragment
@@ -84,6 +91,7 @@ func (d *deltaFinder) read(of *deltas, ev *event, data []byte) (done, ok bool) {
 		}
 		start, end := d.lex.Span()
 		text := d.lex.Text()
+		hidden := d.hide != nil && d.hide.event(k, &d.lex)
 		switch k {
 		case jsonstream.End:
 			d.label(ev)
@@ -107,7 +115,7 @@ func (d *deltaFinder) read(of *deltas, ev *event, data []byte) (done, ok bool) {
 		case jsonstream.String:
 			if d.lex.First() {
 				current = nil
-				if d.fragmentHere() && len(ev.fragments) < maxFragments {
+				if !hidden && d.fragmentHere() && len(ev.fragments) < maxFragments {
 					current = of.fragment()
 					current.win.begin(nil, start)
 					ev.fragments = append(ev.fragments, current)

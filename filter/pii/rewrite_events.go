@@ -67,7 +67,7 @@ type edit struct {
 }
 
 func newEvents(r *Rewriter) *events {
-	inner := Config{Policy: r.cfg.Policy, HashKey: r.cfg.HashKey, MaxDepth: r.cfg.MaxDepth, Identifiers: r.cfg.Identifiers, Lenient: true}
+	inner := Config{Policy: r.cfg.Policy, HashKey: r.cfg.HashKey, MaxDepth: r.cfg.MaxDepth, Identifiers: r.cfg.Identifiers, Redact: r.cfg.Redact, Lenient: true}
 	e := &events{out: r, json: NewRewriter(inner)}
 	inner.Format = Text
 	e.text = NewRewriter(inner)

@@ -4,6 +4,8 @@ package pii
 type form struct {
 	value bool // in a value, not in a name
 	begun bool // the name or value has had a part
+	// bracket says that the rest of the name is an index.
+	bracket bool
 }
 
 // readForm reads a piece of application/x-www-form-urlencoded (WHATWG URL,
@@ -17,8 +19,12 @@ func (r *Rewriter) readForm(dst, text []byte, offset int) ([]byte, int) {
 		switch c := text[i]; {
 		case c == '&':
 			dst = r.formPairEnd(dst)
-			r.form.value = false
+			r.form = form{}
 			r.clearContext()
+			if r.hide != nil {
+				r.hide.reset()
+				r.hide.at.Open(true)
+			}
 			if r.limit != nil {
 				r.limit.formName()
 			}
@@ -29,6 +35,9 @@ func (r *Rewriter) readForm(dst, text []byte, offset int) ([]byte, int) {
 			dst = r.formEnd(dst)
 			if r.named != nil {
 				r.named.at.Name(nil, true)
+			}
+			if r.hide != nil {
+				r.hide.at.Name(nil, true)
 			}
 			r.form.value = true
 		case c == '+':
@@ -101,7 +110,7 @@ func (r *Rewriter) formPart(dst, text []byte, offset, n int) []byte {
 			text = text[:fits]
 		}
 	}
-	if r.search {
+	if r.search && !r.formHidden(&dst, text, first, offset, n) {
 		if first {
 			r.begin(r.context, offset)
 		}
@@ -112,7 +121,10 @@ func (r *Rewriter) formPart(dst, text []byte, offset, n int) []byte {
 		}
 	}
 	if err != nil && r.err == nil {
-		if dst = r.scan(dst, false); r.err == nil {
+		if r.inText {
+			dst = r.scan(dst, false)
+		}
+		if r.err == nil {
 			r.err = err
 		}
 	}

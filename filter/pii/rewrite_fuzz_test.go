@@ -31,6 +31,9 @@ func configOf(bits uint16) Config {
 	if bits>>10&1 != 0 {
 		cfg.Fields = []FieldLimit{{"a", 12}, {"a[]", 4}, {"content", 20}, {"a.b", 6}, {"", 60}}
 	}
+	if bits>>12&1 != 0 {
+		cfg.Redact = []string{"a", "content.b", "a[].b", "ssn"}
+	}
 	return cfg
 }
 
@@ -52,6 +55,7 @@ func FuzzRewriteCut(f *testing.F) {
 			f.Add([]byte(s), format|uint16(Redact)<<3, uint16(i%7), uint16(i))
 			f.Add([]byte(s), format|uint16(Hash)<<3|1<<8, uint16(i%7), uint16(i))
 			f.Add([]byte(s), format|uint16(Mask)<<3|3<<9, uint16(i%7), uint16(i))
+			f.Add([]byte(s), format|uint16(Redact)<<3|17<<8, uint16(i%7), uint16(i))
 		}
 	}
 	for i, s := range []string{

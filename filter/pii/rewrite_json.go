@@ -52,7 +52,8 @@ func (r *Rewriter) json(dst []byte) []byte {
 		if !r.search {
 			continue
 		}
-		if r.spare != nil && r.spare.event(k, &r.lex) {
+		var aside bool
+		if dst, aside = r.aside(dst, k); aside {
 			r.scalar.open = false
 			continue
 		}
@@ -130,7 +131,11 @@ func (r *Rewriter) closeJSON(dst []byte) []byte {
 		case jsonstream.Failed:
 			return r.failed(dst)
 		}
-		if !r.search || r.spare != nil && r.spare.event(k, &r.lex) {
+		if !r.search {
+			continue
+		}
+		var aside bool
+		if dst, aside = r.aside(dst, k); aside {
 			continue
 		}
 		if dst = r.event(dst, k); r.err != nil {

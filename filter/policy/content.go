@@ -31,6 +31,7 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	}
 	out.Request.Identifiers = r.Content.Identifiers
 	out.Response.Identifiers = r.Content.Identifiers
+	out.Request.Redact, out.Response.Redact = r.Content.Redact, r.Content.Redact
 	tenant, agent := p.Named(r)
 	out.Request.Tenants = tenant.Body
 	if p.Access.Mode == ModeEnforce {
@@ -56,7 +57,7 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	}
 	if r.Own {
 		// memgate's own answers are for the caller: its token, its issuer.
-		out.Response.PII = pii.Policy{}
+		out.Response.PII, out.Response.Redact = pii.Policy{}, nil
 	}
 	p.inModes(&out)
 	return out, out.Validate()

@@ -168,6 +168,19 @@ func (l *linter) content(path string, r *Route) {
 			l.err(member, "field", "stands here twice")
 		}
 	}
+	for j, field := range c.Redact {
+		member := element(path+".redact", j)
+		switch {
+		case !isFieldPath(field):
+			l.err(member, "field", "is not the path of a member, such as ssn or results[].metadata.phone")
+		case slices.Contains(c.Redact[:j], field):
+			l.err(member, "field", "stands here twice")
+		case slices.Contains(c.Identifiers, field):
+			l.err(member, "field", "is one of the identifiers, too, which pass as they are")
+		case slices.Contains(c.Deltas, field):
+			l.err(member, "field", "is one of the deltas, too, which are searched")
+		}
+	}
 	for j, field := range c.Deltas {
 		member := element(path+".deltas", j)
 		switch {

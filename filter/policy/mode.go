@@ -88,6 +88,7 @@ func (p *Policy) inModes(out *content.Policy) {
 	}
 	if out.Modes.PII == content.Off {
 		out.Request.PII, out.Response.PII = pii.Policy{}, pii.Policy{}
+		out.Request.Redact, out.Response.Redact = nil, nil
 	}
 	if out.Modes.Content == content.Off {
 		out.Request.MaxBytes, out.Request.Types, out.Request.Fields = content.NoLimit, nil, nil

@@ -309,6 +309,7 @@ type Content struct {
 	Fields   map[string]Size `yaml:"fields" doc:"member path (content, memories[].content) to its limit in bytes"`
 	// Identifiers hold in both directions.
 	Identifiers []string `yaml:"identifiers" doc:"member paths (user_id, results[].user_id, filters) of ids by which callers find things again: they pass as they are in requests and responses, with all that is in them, even where an id is an e-mail address"`
+	Redact      []string `yaml:"redact" doc:"member paths (ssn, card.number, results[].metadata.phone), and names of forms, that nobody gets to see: in requests and responses each string, number, true and false in them is replaced by [REDACTED], whatever it is; a body that cannot be read is then refused in both directions"`
 	Deltas      []string `yaml:"deltas" doc:"member paths (token.text, message.content) of strings in the events of an event stream that are pieces of one text, which is then searched across events; . stands for events whose data is text. Those of OpenAI, Anthropic, Gemini and others that call them delta are known without it"`
 	OtherTypes  string   `yaml:"other_types" doc:"what happens to bodies, and to files in forms, of types that are not text and cannot be inspected (pictures, archives, PDF): refuse, or pass them as they are in requests (with a type that types names) and responses" enum:"refuse,pass" default:"refuse"`
 	Request     Actions  `yaml:"request" doc:"this route's own pii.request rules; one that names an entity wins over the general rules, default only over the general default"`

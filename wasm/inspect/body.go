@@ -45,11 +45,12 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
 		Fields:   rules.Fields,
 
 		Identifiers: rules.Identifiers,
+		Redact:      rules.Redact,
 		Named:       [][]string{groupTenant: rules.Tenants, groupAgent: rules.Agents},
 		Deltas:      rules.Deltas,
 		Part:        content.PartFormat,
 		OtherParts:  rules.OtherTypes || !rules.Inspects(),
-		Lenient:     as.response,
+		Lenient:     as.response && len(rules.Redact) == 0, // a member that cannot be told cannot be redacted
 	})
 	b.give(secrets)
 }
@@ -179,7 +180,11 @@ func (b *Body) Changed() bool {
 	if b.rewriter.Opened() > 0 {
 		return true
 	}
-	for entity, n := range b.rewriter.Counts() {
+	counts := b.rewriter.Counts()
+	if counts[pii.Custom] > 0 && len(b.rules.Redact) > 0 {
+		return true
+	}
+	for entity, n := range counts {
 		if n > 0 && b.rules.PII.Actions[entity] != pii.Allow {
 			return true
 		}

@@ -25,7 +25,23 @@ func custom() []Case {
 		p.Response.PII.Actions[pii.Custom] = action
 		return p
 	}
+	hides := Policy()
+	for _, b := range []*content.Body{&hides.Request, &hides.Response} {
+		b.Redact = []string{"ssn", "card", "results[].phone"}
+	}
 	return []Case{
+		{
+			Name: "members that are always redacted", Policy: hides,
+			Body:     `{"content":"ann@example.com","SSN":17,"card":{"holder":"Ann","valid":[12,"30"],"note":null}}`,
+			Upstream: `{"content":"[EMAIL_ADDRESS]","SSN":"[REDACTED]","card":{"holder":"[REDACTED]","valid":["[REDACTED]","[REDACTED]"],"note":null}}`,
+			Answer:   Answer{Body: `{"results":[{"phone":"unlisted","ok":true}]}`}, Client: `{"results":[{"phone":"[REDACTED]","ok":true}]}`,
+			Findings: "EMAIL_ADDRESS=1,CUSTOM=5",
+		},
+		{
+			Name: "an answer that cannot be read, where members are always redacted", Policy: hides,
+			Body: `{}`, Upstream: `{}`, Answer: Answer{Body: `{"ssn":17,}`}, Withheld: &problem.ResponseUninspectable,
+			Findings: "CUSTOM=1",
+		},
 		{
 			Name: "custom values", Policy: with(pii.Redact),
 			Body:     `{"content":"blue heron: EMP-0042, staff_ann7, ann@example.com"}`,

@@ -2,27 +2,27 @@ package pii
 
 import "github.com/memgate/memgate/filter/jsonstream"
 
-// sparer knows which values of a body are identifiers, and so not searched.
-type sparer struct {
+// marked knows which values of a body belong to members that are named by their paths.
+type marked struct {
 	paths  *jsonstream.Paths
 	at     jsonstream.Tracker
-	within int // objects and arrays that are open, from the identifier inwards
+	within int // objects and arrays that are open, from the member inwards
 }
 
-func newSparer(paths []string) *sparer {
-	s := &sparer{paths: jsonstream.NewExactPaths(paths)}
+func newMarked(paths *jsonstream.Paths) *marked {
+	s := &marked{paths: paths}
 	s.reset()
 	return s
 }
 
-func (s *sparer) reset() {
+func (s *marked) reset() {
 	s.at.Reset(s.paths)
 	s.within = 0
 }
 
-// event reports whether what the lexer read belongs to an identifier. It has to
+// event reports whether what the lexer read belongs to such a member. It has to
 // be told of every event.
-func (s *sparer) event(k jsonstream.Kind, x *jsonstream.Lexer) bool {
+func (s *marked) event(k jsonstream.Kind, x *jsonstream.Lexer) bool {
 	switch k {
 	case jsonstream.Line:
 		s.reset()

@@ -33,14 +33,7 @@ func TestIdentifiersAreLeftAlone(t *testing.T) {
 			}
 			for cut := 0; cut <= len(text); cut++ {
 				r := NewRewriter(Config{Format: format, Policy: everything(Redact), Identifiers: paths})
-				out, err := r.Write(nil, []byte(text[:cut]))
-				if err == nil {
-					out, err = r.Write(out, []byte(text[cut:]))
-				}
-				if err == nil {
-					out, err = r.Close(out)
-				}
-				if err != nil || string(out) != expected {
+				if out, err := inTwo(r, text, cut); err != nil || out != expected {
 					t.Fatalf("%s cut at %d: got %s, %v\nwant %s", text, cut, out, err, expected)
 				}
 			}
