@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,6 +27,9 @@ const (
 	FieldUpdated
 	FieldExpires
 	FieldMetadata
+	FieldProvisional // a time
+	FieldHeld        // "true" or "false"
+	FieldHold        // "true" or "false": whether there is a legal hold
 )
 
 // Op compares a field with a value.
@@ -84,12 +88,20 @@ func In(f Field, values ...string) Cond {
 }
 
 // Expired returns the filter for memories that are expired at the given time, whether they were stamped
-// or ran out.
+// or ran out. Those under a legal hold do not run out.
 func Expired(now time.Time) Filter {
 	return Or{
 		Eq(FieldStatus, StatusExpired),
-		And{Cond{Field: FieldExpires, Op: OpExists}, Cond{Field: FieldExpires, Op: OpLte, Values: []any{now}}},
+		And{Eq(FieldHold, "false"), Or{
+			Cond{Field: FieldExpires, Op: OpLte, Values: []any{now}},
+			Cond{Field: FieldProvisional, Op: OpLte, Values: []any{now}},
+		}},
 	}
+}
+
+// Lapsed returns the filter for memories that nobody confirmed in time.
+func Lapsed(now time.Time) Filter {
+	return And{Cond{Field: FieldProvisional, Op: OpLte, Values: []any{now}}, Eq(FieldHold, "false")}
 }
 
 // Both joins two filters, either of which may be nil.
@@ -161,6 +173,12 @@ func (c Cond) match(m *Memory) bool {
 		return matchTime(c, m.Expires)
 	case FieldMetadata:
 		return matchMetadata(c, m.Metadata)
+	case FieldProvisional:
+		return matchTime(c, m.Provisional)
+	case FieldHeld:
+		return matchText(c, strconv.FormatBool(m.Held))
+	case FieldHold:
+		return matchText(c, strconv.FormatBool(m.Hold != ""))
 	}
 	return false
 }

@@ -98,13 +98,30 @@ type Memory struct {
 	ExpiredAt time.Time // when it was stamped expired
 	ExpiredBy string    // what stamped it
 	Expires   time.Time // when it stops being valid by itself
+
+	Trust       string    // how its writer was trusted: TrustTrusted or TrustUnconfirmed; "" of before that was known
+	Provisional time.Time // until when it is valid without a second principal that confirms it; zero: confirmed or not in need of it
+	Held        bool      // in quarantine: nobody recalls it until a reviewer releases it
+	Finding     string    // why the edge had it held, as the edge put it; stays when it is released
+	Hold        string    // why it must not be erased, expire or be forgotten (a legal hold); "" for none
 }
 
-// StatusAt returns the status at the given time: a memory past its Expires is expired although nothing
-// has stamped it.
+// How the writer of a memory was trusted, as the edge says it.
+const (
+	TrustTrusted     = "trusted"
+	TrustUnconfirmed = "unconfirmed"
+)
+
+// StatusAt returns the status at the given time: a memory past its Expires or its Provisional is expired
+// although nothing has stamped it, unless a legal hold keeps it.
 func (m *Memory) StatusAt(now time.Time) string {
-	if m.Status == StatusExpired || (!m.Expires.IsZero() && !m.Expires.After(now)) {
+	if m.Status == StatusExpired {
 		return StatusExpired
+	}
+	for _, end := range []time.Time{m.Expires, m.Provisional} {
+		if m.Hold == "" && !end.IsZero() && !end.After(now) {
+			return StatusExpired
+		}
 	}
 	return StatusActive
 }
@@ -214,6 +231,12 @@ const (
 	EventAdd    EventKind = "ADD"
 	EventUpdate EventKind = "UPDATE"
 	EventDelete EventKind = "DELETE"
+
+	EventRelease EventKind = "RELEASE" // a reviewer let it out of quarantine
+	EventReject  EventKind = "REJECT"  // a reviewer deleted it from quarantine
+	EventConfirm EventKind = "CONFIRM" // another principal confirmed it
+	EventHold    EventKind = "HOLD"    // a legal hold was put on it
+	EventUnhold  EventKind = "UNHOLD"  // the legal hold was taken off
 )
 
 // Change is one step in the history of a memory. When a memory is deleted its text is also removed

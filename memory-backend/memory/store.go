@@ -97,6 +97,13 @@ type Write struct {
 	// Distinct makes Add fail with a DuplicateError when an active memory of the same agent, user, app and run
 	// has exactly the same content, also among those that are added.
 	Distinct bool
+
+	// Event is what the history calls the change, where it is more than that something was added, changed or
+	// deleted; "" otherwise.
+	Event EventKind
+	// Forget makes Delete and DeleteIDs leave nothing: no history, no record of who read them, and no answer that
+	// is kept for an idempotency key of the tenant.
+	Forget bool
 }
 
 // Once names a write, so that repeating it has no further effect.
@@ -115,6 +122,29 @@ type Dropped struct {
 	Memories int      // how many there were; -1 if that could not be known, as the keys or the data were gone or damaged
 	Keys     []string // identifiers of the data keys that were destroyed; none for a tenant that was not encrypted
 }
+
+// Exported is a memory with its history, as it leaves one store and enters another.
+type Exported struct {
+	Memory  *Memory
+	Changes []Change // oldest first
+}
+
+// Record is something beside memories that is kept for a tenant: sealed like a memory's text, and found by its
+// kind and name, of which the name is kept as a hash and sealed.
+type Record struct {
+	Seq   int64 // grows with each record that is made
+	Name  string
+	Value []byte
+}
+
+// MaxRecord is the longest value of a record, in bytes.
+const MaxRecord = 256 << 10
+
+// The kinds of records.
+const (
+	// RecordAccess holds who read a memory, by its id. It goes when the memory is forgotten.
+	RecordAccess = "access"
+)
 
 // Store keeps the memories of all tenants. No call can see or touch two tenants. All methods may be
 // called at once from many goroutines. A write that returned nil is durable: it survives the end of the
@@ -145,6 +175,10 @@ type Store interface {
 	// History returns the changes of one memory, oldest first; also of one that was deleted.
 	// ErrNotFound if there never was one. A non-empty agent confines it to memories of that agent.
 	History(ctx context.Context, tenant, id, agent string) ([]Change, error)
+	// Restore stores memories as they were exported, with their versions and histories, all or none. Those whose
+	// id is there already are left as they are. It sets the Seq of those that it stored, and returns how many
+	// these are. Agents become registered as by Add.
+	Restore(ctx context.Context, tenant string, w Write, items []Exported) (int, error)
 	// Entities returns the users, agents, apps and runs of the selected memories, by kind and name, at most limit.
 	Entities(ctx context.Context, tenant string, filter Filter, limit int) ([]Entity, error)
 
@@ -156,6 +190,18 @@ type Store interface {
 	Agents(ctx context.Context, tenant string, count bool, limit int) ([]Agent, error)
 	// DeleteAgent unregisters an agent and, when memories is set, removes its memories.
 	DeleteAgent(ctx context.Context, tenant string, w Write, id string, memories bool) error
+
+	// Record returns what is recorded under a kind and name; nil if nothing is.
+	Record(ctx context.Context, tenant, kind, name string) ([]byte, error)
+	// EditRecords replaces what is recorded under each of the names by what edit makes of it, all or none; nil
+	// stands for nothing, before and after. Values are at most MaxRecord bytes. edit may be called more than once.
+	EditRecords(ctx context.Context, tenant, kind string, names []string, edit func(name string, old []byte) ([]byte, error)) error
+	// Records returns records of a kind in the order in which they were first made, behind the number after,
+	// at most limit.
+	Records(ctx context.Context, tenant, kind string, after int64, limit int) ([]Record, error)
+	// Compact gives back to the disk what deleted memories left, so that no byte of them stays in what the
+	// store holds. ErrBusy if somebody reads all the while.
+	Compact(ctx context.Context, tenant string) error
 
 	// DropTenant destroys everything that is held of a tenant: its keys first, so that what a crash leaves
 	// behind cannot be read, then its data. It can be repeated until it succeeds; ErrNotFound if there is

@@ -109,6 +109,24 @@ var listColumns = map[memory.Field]hashed{
 // columns that hold microseconds, which 0 means none in.
 var timeColumns = map[memory.Field]string{
 	memory.FieldCreated: "m.created", memory.FieldUpdated: "m.updated", memory.FieldExpires: "m.expires",
+	memory.FieldProvisional: "m.provisional",
+}
+
+// columns that hold whether something is so; filters compare it as the text "true" or "false".
+var flagColumns = map[memory.Field]string{memory.FieldHeld: "m.held", memory.FieldHold: "m.hold"}
+
+func (w *writer) flag(c memory.Cond, column string) {
+	if len(c.Values) == 1 && c.Op == memory.OpEq {
+		switch c.Values[0] { // lets SQLite use an index
+		case "true":
+			w.sql.WriteString(column + " = 1")
+			return
+		case "false":
+			w.sql.WriteString(column + " = 0")
+			return
+		}
+	}
+	w.text(c, "iif("+column+", 'true', 'false')")
 }
 
 var comparisons = map[memory.Op]string{
@@ -119,6 +137,8 @@ func (w *writer) cond(c memory.Cond) {
 	switch {
 	case textColumns[c.Field] != "":
 		w.text(c, textColumns[c.Field])
+	case flagColumns[c.Field] != "":
+		w.flag(c, flagColumns[c.Field])
 	case hashColumns[c.Field].column != "":
 		w.hashed(c, hashColumns[c.Field])
 	case listColumns[c.Field].column != "":
@@ -127,6 +147,8 @@ func (w *writer) cond(c memory.Cond) {
 		w.time(c, timeColumns[c.Field])
 	case c.Field == memory.FieldContent && c.Op == memory.OpExists:
 		w.sql.WriteString("length(m.content) > 0")
+	case c.Field == memory.FieldContent && (c.Op == memory.OpEq || c.Op == memory.OpIn):
+		w.hashed(c, hashed{"m.same", hashContent})
 	case c.Field == memory.FieldContent:
 		w.unknown()
 	case c.Field == memory.FieldMetadata:

@@ -20,6 +20,7 @@ var sealedColumns = map[string][]string{
 	"agents":   {"info"},
 	"once":     {"answer"},
 	"tenant":   {"probe"},
+	"records":  {"name", "value"},
 }
 
 // stale is the condition that a row has something that was not sealed with the primary key, and its
@@ -40,7 +41,7 @@ func (s *Store) Reencrypt(ctx context.Context, tenant string) (rows int, err err
 	if s.keyring == nil {
 		return 0, errors.New("sqlite: files are not encrypted")
 	}
-	for _, table := range []string{"memories", "changes", "agents", "once", "tenant"} {
+	for _, table := range []string{"memories", "changes", "agents", "once", "records", "tenant"} {
 		for {
 			n := 0
 			if err := s.write(ctx, tenant, false, func(t *writeTx) error {
@@ -102,6 +103,8 @@ func reseal(ctx context.Context, t *writeTx, k *crypt.Tenant, table string) (int
 		return resealRows(ctx, t, `SELECT id, id, `, table, condition, args, map[string]string{"info": sealAgent}, `id`)
 	case "once":
 		return resealRows(ctx, t, `SELECT key, key, `, table, condition, args, map[string]string{"answer": sealAnswer}, `key`)
+	case "records":
+		return resealRows(ctx, t, `SELECT seq, key, `, table, condition, args, map[string]string{"name": sealName, "value": sealValue}, `seq`)
 	}
 	return resealRows(ctx, t, `SELECT rowid, '', `, table, condition, args, map[string]string{"probe": sealCheck}, `rowid`)
 }

@@ -11,23 +11,23 @@ import (
 
 // columns of a memory, in the order of scanMemory.
 const columns = `m.id, m.tenant, m.version, m.type, m.status, m.provenance, m.confidence, m.created, m.updated,
-	m.expired_at, m.expires, m.title, m.content, m.labels, m.metadata, m.origin`
+	m.expired_at, m.expires, m.held, m.provisional, m.title, m.content, m.labels, m.metadata, m.origin`
 
 // scanMemory reads one row of "seq, columns". A row of another tenant is an error, never a result.
 func scanMemory(rows *sql.Rows, tenant string, k sealer) (*memory.Memory, error) {
 	m := new(memory.Memory)
 	var owner string
-	var created, updated, expiredAt, expires int64
+	var created, updated, expiredAt, expires, provisional int64
 	var title, content, labels, metadata, origin sql.RawBytes
 	if err := rows.Scan(&m.Seq, &m.ID, &owner, &m.Version, &m.Type, &m.Status, &m.Provenance, &m.Confidence, &created, &updated,
-		&expiredAt, &expires, &title, &content, &labels, &metadata, &origin); err != nil {
+		&expiredAt, &expires, &m.Held, &provisional, &title, &content, &labels, &metadata, &origin); err != nil {
 		return nil, err
 	}
 	if owner != tenant {
 		return nil, fmt.Errorf("%w: a row of another tenant", ErrForeignFile)
 	}
 	m.Created, m.Updated = fromMicros(created), fromMicros(updated)
-	m.ExpiredAt, m.Expires = fromMicros(expiredAt), fromMicros(expires)
+	m.ExpiredAt, m.Expires, m.Provisional = fromMicros(expiredAt), fromMicros(expires), fromMicros(provisional)
 	s := sealing{keys: k, record: m.ID}
 	m.Title, m.Content = string(s.open(sealTitle, title)), string(s.open(sealContent, content))
 	if b := s.open(sealMetadata, metadata); len(b) > 0 {
@@ -46,7 +46,8 @@ func scanMemory(rows *sql.Rows, tenant string, k sealer) (*memory.Memory, error)
 // origins are the texts of a memory that say where it came from, in the order in which they are encoded.
 // New ones are added at the end.
 func origins(m *memory.Memory) []*string {
-	return []*string{&m.Agent, &m.User, &m.App, &m.Run, &m.Actor, &m.Role, &m.Source, &m.SourceRef, &m.Writer, &m.ExpiredBy}
+	return []*string{&m.Agent, &m.User, &m.App, &m.Run, &m.Actor, &m.Role, &m.Source, &m.SourceRef, &m.Writer, &m.ExpiredBy,
+		&m.Trust, &m.Finding, &m.Hold}
 }
 
 func encodeOrigin(m *memory.Memory) []byte {
@@ -123,7 +124,7 @@ func memoryArgs(tenant string, k sealer, m *memory.Memory) ([]any, error) {
 		s.hash(hashRun, m.Run), len(m.Tags), len(m.Category), m.Type, m.Status, m.Provenance, m.Confidence, micros(m.Created),
 		micros(m.Updated), micros(m.ExpiredAt), micros(m.Expires), s.seal(sealTitle, []byte(m.Title)),
 		s.seal(sealContent, []byte(m.Content)), s.seal(sealLabels, encodeLabels(m)), s.seal(sealMetadata, m.Metadata),
-		s.seal(sealOrigin, encodeOrigin(m)), s.hash(hashContent, m.Content)}
+		s.seal(sealOrigin, encodeOrigin(m)), s.hash(hashContent, m.Content), m.Held, m.Hold != "", micros(m.Provisional)}
 	return args, s.err
 }
 

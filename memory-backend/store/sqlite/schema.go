@@ -33,6 +33,7 @@ var migrations = []func(context.Context, *writeTx) error{
 		return err
 	},
 	migrate2,
+	migrate3,
 }
 
 // probe is what the probe of a file opens to.

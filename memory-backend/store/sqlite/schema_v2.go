@@ -100,9 +100,10 @@ CREATE TABLE once (
 CREATE INDEX once_expires ON once (expires);
 `
 
-// migrate2 leads from schema1 to schema2.
+// migrate2 leads from schema1 to schema2, and takes schema3 along.
 func migrate2(ctx context.Context, t *writeTx) error {
-	if _, err := t.tx.ExecContext(ctx, schema2); err != nil {
+	// Memories are written as they are today, so what they are written to must be as it is today.
+	if _, err := t.tx.ExecContext(ctx, schema2+schema3); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context, *writeTx) error{migrateMemories2, migrateChanges2, migrateAgents2} {

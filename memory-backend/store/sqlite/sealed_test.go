@@ -44,7 +44,7 @@ func canary() (*memory.Memory, []string) {
 		ExpiredAt: by.At, Metadata: json.RawMessage(`{"zqmetakey":"zqmetavalue","zqlist":["zqelement"]}`)}
 	var texts []string
 	for name, field := range map[string]*string{"agent": &m.Agent, "user": &m.User, "app": &m.App, "run": &m.Run, "actor": &m.Actor, "role": &m.Role,
-		"title": &m.Title, "content": &m.Content, "source": &m.Source, "sourceref": &m.SourceRef, "writer": &m.Writer, "expiredby": &m.ExpiredBy} {
+		"title": &m.Title, "content": &m.Content, "source": &m.Source, "sourceref": &m.SourceRef, "writer": &m.Writer, "expiredby": &m.ExpiredBy, "finding": &m.Finding, "legalhold": &m.Hold} {
 		*field = "zq" + name
 		texts = append(texts, *field)
 	}
@@ -72,6 +72,9 @@ func TestNothingOnDiskIsReadable(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.Once = nil
+			if err := s.EditRecords(ctx, "a", "kind", []string{"zqname"}, func(string, []byte) ([]byte, error) { return []byte("zqrecord"), nil }); err != nil {
+				t.Fatal(err)
+			}
 			if err := s.CreateAgent(ctx, "a", w, memory.Agent{ID: "zqmade", Description: "zqdescription", Created: by.At}); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +103,7 @@ func TestNothingOnDiskIsReadable(t *testing.T) {
 				t.Fatal(err)
 			}
 			disk := append(open, onDisk(t, dir, temp)...)
-			texts = append(texts, "zqby", "zqanswer", "zqmade", "zqdescription", "zqchanged", "zqfiller", "zqkey", "zqquery")
+			texts = append(texts, "zqby", "zqanswer", "zqmade", "zqdescription", "zqchanged", "zqfiller", "zqkey", "zqquery", "zqname", "zqrecord")
 			if kind == "plain" {
 				if missing := !bytes.Contains(disk, []byte("zqcontent")) || !bytes.Contains(disk, []byte("zqchang\x00")) && !bytes.Contains(disk, []byte("zqchanged")); missing {
 					t.Fatal("the test cannot see what is there")

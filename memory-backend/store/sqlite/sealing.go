@@ -44,6 +44,7 @@ const (
 	hashOnce     = "once"
 	hashRequest  = "request"
 	hashContent  = "content"
+	hashRecord   = "record " // and the kind
 )
 
 // Fields of sealed values, each of a record: the id of a memory or change, or a hash in hexadecimal.
@@ -59,6 +60,8 @@ const (
 	sealAgent    = "agent"
 	sealAnswer   = "answer"
 	sealCheck    = "check"
+	sealName     = "record name"
+	sealValue    = "record value"
 )
 
 // keys returns the sealer of a tenant.

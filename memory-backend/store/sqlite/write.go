@@ -13,8 +13,8 @@ import (
 
 const (
 	storedColumns = `id, tenant, version, agent, user, app, run, tags, categories, type, status, provenance, confidence,
-		created, updated, expired_at, expires, title, content, labels, metadata, origin, same`
-	storedValues = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
+		created, updated, expired_at, expires, title, content, labels, metadata, origin, same, held, hold, provisional`
+	storedValues = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 
 	// A number of 0 takes the next one.
 	sqlInsert  = `INSERT INTO memories (seq, ` + storedColumns + `) VALUES (nullif(?, 0), ` + storedValues + `) RETURNING seq`
@@ -68,13 +68,13 @@ func (s *Store) Add(ctx context.Context, tenant string, w memory.Write, memories
 func distinct(ctx context.Context, t *writeTx, w memory.Write, m *memory.Memory, index int) error {
 	s := sealing{keys: t.keys}
 	args := []any{s.hash(hashContent, m.Content), s.hash(hashAgent, m.Agent), s.hash(hashUser, m.User), s.hash(hashApp, m.App),
-		s.hash(hashRun, m.Run), memory.StatusActive, micros(w.At)}
+		s.hash(hashRun, m.Run), memory.StatusActive, micros(w.At), micros(w.At)}
 	if s.err != nil {
 		return s.err
 	}
 	var id string
 	err := t.tx.QueryRowContext(ctx, `SELECT id FROM memories WHERE same = ? AND agent = ? AND user = ? AND app = ? AND run = ?
-		AND status = ? AND (expires = 0 OR expires > ?) LIMIT 1`, args...).Scan(&id)
+		AND status = ? AND held = 0 AND (hold = 1 OR (expires = 0 OR expires > ?) AND (provisional = 0 OR provisional > ?)) LIMIT 1`, args...).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -204,7 +204,11 @@ func (s *Store) UpdateAll(ctx context.Context, tenant string, w memory.Write, id
 			if err := replace(ctx, t, m); err != nil {
 				return err
 			}
-			if err := s.record(ctx, t, w, memory.EventUpdate, m, before); err != nil {
+			event := memory.EventUpdate
+			if w.Event != "" {
+				event = w.Event
+			}
+			if err := s.record(ctx, t, w, event, m, before); err != nil {
 				return err
 			}
 			var index indexChange
@@ -299,7 +303,14 @@ func (s *Store) remove(ctx context.Context, t *writeTx, w memory.Write, found []
 	for i, m := range found {
 		seqs[i], ids[i] = m.Seq, m.ID
 		index.removeDocument(m.Seq, m.IndexText())
-		if err := s.record(ctx, t, w, memory.EventDelete, m, nil); err != nil {
+		if w.Forget {
+			continue
+		}
+		event := memory.EventDelete
+		if w.Event != "" {
+			event = w.Event
+		}
+		if err := s.record(ctx, t, w, event, m, nil); err != nil {
 			return err
 		}
 	}
@@ -315,8 +326,13 @@ func (s *Store) remove(ctx context.Context, t *writeTx, w memory.Write, found []
 			return err
 		}
 	}
-	if err := t.exec(ctx, `UPDATE changes SET old = NULL, old_metadata = NULL
-		WHERE memory IN (SELECT value FROM json_each(?))`, jsonText(ids)); err != nil {
+	if w.Forget {
+		err = forget(ctx, t, ids)
+	} else {
+		err = t.exec(ctx, `UPDATE changes SET old = NULL, old_metadata = NULL
+			WHERE memory IN (SELECT value FROM json_each(?))`, jsonText(ids))
+	}
+	if err != nil {
 		return err
 	}
 	return index.apply(ctx, t)

@@ -31,6 +31,10 @@ func filters(t *testing.T, s memory.Store) {
 		}
 		if i%5 == 0 {
 			m.App, m.Run, m.Expires = "app", "run'; --", start.Add(time.Duration(i)*time.Minute)
+			m.Held, m.Provisional = true, start.Add(time.Duration(i+1)*time.Minute)
+		}
+		if i%3 == 1 {
+			m.Hold = "case"
 		}
 		all = append(all, m)
 	}
@@ -40,8 +44,9 @@ func filters(t *testing.T, s memory.Store) {
 	texts := map[memory.Field][]any{
 		memory.FieldID: {"m3"}, memory.FieldAgent: {"bot", ""}, memory.FieldUser: {"u1", "u2", "", "U"}, memory.FieldApp: {"app"},
 		memory.FieldRun: {"run'; --", "run"}, memory.FieldType: {"event", "fact"}, memory.FieldStatus: {"active"},
-		memory.FieldContent: {"number_1", "NUMBER", "%", "É", ""}, memory.FieldTags: {"red", "blue", "Blue", ""},
+		memory.FieldContent: {"number_1", "Content % number_1 É", "NUMBER", "%", "É", ""}, memory.FieldTags: {"red", "blue", "Blue", ""},
 		memory.FieldCategories: {"food", "FOOD"}, memory.FieldCreated: {start.Add(3 * time.Minute), "text"},
+		memory.FieldHeld: {"true", "false"}, memory.FieldHold: {"true", "no"}, memory.FieldProvisional: {start.Add(6 * time.Minute)},
 		memory.FieldUpdated: {start}, memory.FieldExpires: {start.Add(5 * time.Minute), start.Add(time.Microsecond)},
 	}
 	for field, values := range texts {
@@ -62,7 +67,8 @@ func filters(t *testing.T, s memory.Store) {
 		conds = append(conds, memory.Cond{Field: memory.FieldMetadata, Key: key, Op: memory.OpIn, Values: []any{"x", 5.0, true}})
 	}
 	combined := []memory.Filter{nil, memory.And{}, memory.Or{}, memory.Not{}, memory.Not{Filter: memory.Or{}}, memory.Cond{},
-		memory.Expired(start), memory.Expired(start.Add(5 * time.Minute)), memory.In(memory.FieldID, "m1", "m2", "nothing")}
+		memory.Expired(start), memory.Expired(start.Add(5 * time.Minute)),
+		memory.Lapsed(start.Add(time.Minute)), memory.Lapsed(start.Add(time.Hour)), memory.In(memory.FieldID, "m1", "m2", "nothing")}
 	for i, c := range conds {
 		combined = append(combined, c, memory.Not{Filter: c},
 			memory.And{c, memory.Or{conds[(i*7+1)%len(conds)], memory.Not{Filter: conds[(i*13+2)%len(conds)]}}})

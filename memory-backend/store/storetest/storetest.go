@@ -52,6 +52,10 @@ func Run(t *testing.T, open func(t *testing.T) memory.Store) {
 		{"Once", once},
 		{"Positions", positions},
 		{"Distinct", distinct},
+		{"Events", events},
+		{"Forget", forget},
+		{"Restore", restore},
+		{"Records", records},
 		{"DropTenant", dropTenant},
 		{"MissingTenant", missingTenant},
 		{"Concurrency", concurrency},
@@ -126,6 +130,7 @@ func addAndGet(t *testing.T, s memory.Store) {
 	full.Metadata = json.RawMessage(`{"n":12345678901234567890,"s":"<&>"}`)
 	full.Status, full.ExpiredAt, full.ExpiredBy = memory.StatusExpired, start.Add(time.Microsecond), "me"
 	full.Expires, full.SourceRef = start.Add(time.Hour), "ref"
+	full.Trust, full.Provisional, full.Held, full.Finding, full.Hold = memory.TrustUnconfirmed, start.Add(time.Minute), true, "score=7", "case 12"
 	bare := remember("m2", "x", 1)
 	bare.Agent = ""
 	add(t, s, tenantA, full, bare)
