@@ -1,5 +1,6 @@
 // Package audit writes one JSON line for each request: who asked for what, how
-// it was decided and why, and how it ended. The lines of a file are the leaves of
+// it was decided and why, and how it ended; and one for what operators do by
+// command. The lines of a file are the leaves of
 // a Merkle tree (RFC 6962, section 2.1), whose root is signed in checkpoints
 // beside the log, so that [Verify] finds what was changed, taken out or put in
 // later.

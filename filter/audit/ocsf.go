@@ -3,7 +3,8 @@ package audit
 import "strconv"
 
 // OCSFVersion is the version of the Open Cybersecurity Schema Framework whose
-// HTTP Activity class (4002, in category 4) the lines follow.
+// HTTP Activity class (4002, in category 4) the lines of requests follow, and whose Entity
+// Management class (3004, in category 3) those of actions.
 const OCSFVersion = "1.3.0"
 
 // The start of every line, up to the sequence number, and what follows it.
@@ -43,16 +44,7 @@ func activity(method string) int64 {
 // appendOCSF appends the members that OCSF defines, up to "unmapped". A
 // sequence below zero is left out.
 func (e *Event) appendOCSF(dst []byte, sequence int64) []byte {
-	if sequence < 0 {
-		dst = append(dst, noSequence...)
-	} else {
-		dst = append(dst, sequencePrefix...)
-		dst = strconv.AppendInt(dst, sequence, 10)
-		dst = append(dst, ',')
-	}
-	dst = append(dst, product...)
-	dst = appendMember(dst, "tenant_uid", e.Tenant)
-	dst = append(dst, '}')
+	dst = appendMetadata(dst, sequence, e.Tenant)
 	act := activity(e.Method)
 	dst = append(dst, class...)
 	dst = strconv.AppendInt(dst, act, 10)
@@ -81,6 +73,20 @@ func (e *Event) appendOCSF(dst []byte, sequence int64) []byte {
 		dst = append(dst, `}}`...)
 	}
 	return dst
+}
+
+// appendMetadata appends the start of a line. A sequence below zero is left out.
+func appendMetadata(dst []byte, sequence int64, tenant string) []byte {
+	if sequence < 0 {
+		dst = append(dst, noSequence...)
+	} else {
+		dst = append(dst, sequencePrefix...)
+		dst = strconv.AppendInt(dst, sequence, 10)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, product...)
+	dst = appendMember(dst, "tenant_uid", tenant)
+	return append(dst, '}')
 }
 
 // severity is informational for what was let through, low for a denial and

@@ -34,6 +34,18 @@ type Record struct {
 	SpoofedHeaders  []string          `json:"spoofed_headers"`
 	ResponseFlags   []string          `json:"response_flags"`
 	ResponseDetails string            `json:"response_details"`
+
+	// What follows is that of an Action.
+	ActionUID string    `json:"action_uid"`
+	Action    string    `json:"action"`
+	Object    string    `json:"object"`
+	ObjectID  string    `json:"object_id"`
+	Replaces  string    `json:"replaces"`
+	Issuer    string    `json:"issuer"`
+	Effective time.Time `json:"effective"`
+	Operator  string    `json:"operator"`
+	SudoUser  string    `json:"sudo_user"`
+	Host      string    `json:"host"`
 }
 
 // Filter selects events; what is zero selects all.
@@ -48,6 +60,9 @@ type Filter struct {
 	Route        string
 	RequestID    string
 	Refusal      string
+	// Actions selects what operators did alone, and Operator what one of them did.
+	Actions  bool
+	Operator string
 	// Status is a status, or with a value from 1 to 5 all statuses of that
 	// hundred.
 	Status int
@@ -57,13 +72,15 @@ type Filter struct {
 func (f *Filter) Match(r *Record) bool {
 	for _, pair := range [...][2]string{
 		{f.Tenant, r.Tenant}, {f.Subject, r.Subject}, {f.Principal, r.Principal}, {f.Decision, r.Decision}, {f.Stage, r.Stage},
-		{f.Reason, r.Reason}, {f.Route, r.Route}, {f.RequestID, r.RequestID}, {f.Refusal, r.Refusal},
+		{f.Reason, r.Reason}, {f.Route, r.Route}, {f.RequestID, r.RequestID}, {f.Refusal, r.Refusal}, {f.Operator, r.Operator},
 	} {
 		if pair[0] != "" && pair[0] != pair[1] {
 			return false
 		}
 	}
 	switch {
+	case f.Actions && r.Action == "":
+		return false
 	case !f.Since.IsZero() && r.Time.Before(f.Since), !f.Until.IsZero() && !r.Time.Before(f.Until):
 		return false
 	case f.Status >= 1 && f.Status <= 5:
@@ -77,11 +94,14 @@ func (f *Filter) Match(r *Record) bool {
 // text is what a line that f selects must hold, so that most lines need not be
 // decoded; empty when that cannot be said.
 func (f *Filter) text() []byte {
-	for _, s := range [...]string{f.RequestID, f.Principal, f.Subject, f.Tenant, f.Reason, f.Route} {
+	for _, s := range [...]string{f.RequestID, f.Principal, f.Subject, f.Tenant, f.Reason, f.Route, f.Operator} {
 		if s != "" && len(s) < MaxString {
 			quoted := appendString(nil, s)
 			return quoted
 		}
+	}
+	if f.Actions {
+		return []byte(`"action_uid":"`)
 	}
 	return nil
 }

@@ -203,14 +203,25 @@ func endTorn(file *os.File, info os.FileInfo) error {
 
 // Write takes an event into the queue. The error is [ErrFull] or [ErrClosed];
 // the loss was then also counted and told to OnError.
-func (w *Writer) Write(e *Event) error {
+func (w *Writer) Write(e *Event) error { return w.add(e, nil) }
+
+// WriteAction takes an action into the queue. The errors are those of Write.
+func (w *Writer) WriteAction(a *Action) error { return w.add(nil, a) }
+
+// add takes one of both.
+func (w *Writer) add(e *Event, a *Action) error {
 	w.mu.Lock()
 	before := len(w.queue)
 	err := error(nil)
 	if w.closed {
 		err = ErrClosed
 	} else {
-		w.queue = append(e.appendLine(w.queue, w.next), '\n')
+		if a != nil {
+			w.queue = a.appendLine(w.queue, w.next)
+		} else {
+			w.queue = e.appendLine(w.queue, w.next)
+		}
+		w.queue = append(w.queue, '\n')
 		if len(w.queue) > w.config.MaxQueue {
 			w.queue = w.queue[:before]
 			err = ErrFull

@@ -142,7 +142,7 @@ func Run(ctx context.Context, o Options) error {
 	)
 	s.service.Register(grpcServer)
 	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit, s.service.Release))
-	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service))
+	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service, s.writeAudit))
 	healthv1.RegisterHealthServer(grpcServer, s.health)
 	httpServer := &http.Server{
 		Handler:           s.handler(registry, security),
@@ -163,6 +163,9 @@ func Run(ctx context.Context, o Options) error {
 	go s.followKeys(background)
 	go s.tendKeys(background)
 	go s.reportHealth(background)
+	actions := make(chan struct{})
+	go func() { defer close(actions); s.followActions(background) }()
+	defer func() { stop(); <-actions }() // before the audit log is closed
 	s.log.Info("serving", "grpc", p.Server.GRPC, "http", p.Server.HTTP, "version", o.Version)
 
 	select {

@@ -179,6 +179,8 @@ func auditQueryCommand() *cobra.Command {
 	flags.StringVar(&f.Route, "route", "", "name of the route")
 	flags.StringVar(&f.RequestID, "request-id", "", "request id")
 	flags.StringVar(&f.Refusal, "refusal", "", "problem with which the content filter refused")
+	flags.BoolVar(&f.Actions, "actions", false, "only what operators did by command, such as revoking a key")
+	flags.StringVar(&f.Operator, "operator", "", "only what this user of the operating system did by command")
 	status := flags.String("status", "", "status, such as 403 or 4xx")
 	format := flags.String("format", "json", "json (one line each, as in the log) or table")
 	limit := flags.Int("limit", 0, "stop after that many; 0 for all")
@@ -220,12 +222,15 @@ func printEvents(cmd *cobra.Command, logs []string, f audit.Filter, table bool, 
 	skipped, err := audit.Query(logs, f, func(line []byte, r *audit.Record) error {
 		var err error
 		if table {
+			if r.Action != "" {
+				r.Decision, r.Method, r.Route, r.Reason = r.Action, r.Operator, r.Object+" "+visible(r.ObjectID), ""
+			}
 			reason := r.Reason
 			if r.Refusal != "" {
 				reason = r.Refusal
 			}
 			_, err = fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), r.Status, r.Decision,
-				dash(r.Stage), dash(reason), r.Method, dash(r.Route), dash(visible(r.Tenant)), dash(visible(r.Subject)), visible(r.RequestID))
+				dash(r.Stage), dash(reason), visible(r.Method), dash(r.Route), dash(visible(r.Tenant)), dash(visible(r.Subject)), visible(r.RequestID))
 		} else {
 			_, err = out.Write(append(line, '\n'))
 		}

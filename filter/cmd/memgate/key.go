@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memgate/memgate/filter/apikey"
+	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/server"
 )
@@ -28,12 +30,13 @@ func keyCommand() *cobra.Command {
 }
 
 // keysAt returns where the policy file at path keeps its keys.
-func keysAt(path string) (server.Keys, error) {
+func keysAt(path string) (server.Keys, recorder, error) {
 	p, _, err := policy.Load(path)
 	if err != nil {
-		return server.Keys{}, err
+		return server.Keys{}, recorder{}, err
 	}
-	return server.KeysOf(p)
+	keys, err := server.KeysOf(p)
+	return keys, recorderOf(p), err
 }
 
 func keyCreateCommand() *cobra.Command {
@@ -52,7 +55,7 @@ func keyCreateCommand() *cobra.Command {
 		if *tenant == "" {
 			return usageError{fmt.Errorf("--tenant is required")}
 		}
-		keys, err := keysAt(*config)
+		keys, log, err := keysAt(*config)
 		if err != nil {
 			return err
 		}
@@ -63,13 +66,17 @@ func keyCreateCommand() *cobra.Command {
 		if *ttl > 0 {
 			grant.Expires = time.Now().Add(*ttl)
 		}
+		if err := log.ready(); err != nil {
+			return err
+		}
 		record, key, err := keys.Create(cmd.Context(), grant, rand.Reader, time.Now)
 		if err != nil {
 			return err
 		}
+		recorded := log.did(made(record))
 		fmt.Fprintf(cmd.ErrOrStderr(), "key %s for tenant %s; it is shown once:\n", record.ID, record.Tenant)
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
-		return err
+		return errors.Join(err, recorded)
 	}
 	return cmd
 }
@@ -82,7 +89,7 @@ func keyListCommand() *cobra.Command {
 	}
 	config := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		keys, err := keysAt(*config)
+		keys, _, err := keysAt(*config)
 		if err != nil {
 			return err
 		}
@@ -147,12 +154,15 @@ func keyRevokeCommand() *cobra.Command {
 	config := configFlag(cmd)
 	after := cmd.Flags().Duration("after", 0, "revoke it only after this time, to overlap with its successor")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, err := keysAt(*config)
+		keys, log, err := keysAt(*config)
 		if err != nil {
 			return err
 		}
 		record, err := keys.Revoke(cmd.Context(), args[0], time.Now().Add(*after))
 		if err != nil {
+			return err
+		}
+		if err := log.did(ended(record)); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %s is revoked from %s on\n", record.ID, record.Revoked.UTC().Format(time.RFC3339))
@@ -173,8 +183,11 @@ func keyRotateCommand() *cobra.Command {
 		if *overlap < 0 {
 			return usageError{fmt.Errorf("--overlap must not be negative")}
 		}
-		keys, err := keysAt(*config)
+		keys, log, err := keysAt(*config)
 		if err != nil {
+			return err
+		}
+		if err := log.ready(); err != nil {
 			return err
 		}
 		old, next, key, err := keys.Rotate(cmd.Context(), args[0], time.Now().Add(*overlap), rand.Reader, time.Now)
@@ -182,15 +195,21 @@ func keyRotateCommand() *cobra.Command {
 			return err
 		}
 		// The new key exists, whatever became of the old one.
+		did := []audit.Action{made(next)}
+		did[0].Replaces = args[0]
+		if err == nil {
+			did = append(did, ended(old))
+		}
+		recorded := log.did(did...)
 		fmt.Fprintf(cmd.ErrOrStderr(), "key %s for tenant %s; it is shown once:\n", next.ID, next.Tenant)
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), key); err != nil {
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("the old key %s is not revoked: %w", args[0], err)
+			return errors.Join(fmt.Errorf("the old key %s is not revoked: %w", args[0], err), recorded)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "key %s is revoked from %s on\n", old.ID, old.Revoked.UTC().Format(time.RFC3339))
-		return nil
+		return recorded
 	}
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/revocation"
 	"github.com/memgate/memgate/filter/server"
@@ -74,6 +75,13 @@ func revoke(cmd *cobra.Command, config string, entries func(*policy.Policy) ([]r
 		if err := opened.Add(ctx, all...); err != nil {
 			return err
 		}
+		var did []audit.Action
+		for i := range all {
+			did = append(did, revoked(&all[i]))
+		}
+		if err := recorderOf(p).did(did...); err != nil {
+			return err
+		}
 		for i := range all {
 			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is revoked%s\n", nameOf(&all[i]), until(all[i].Until)); err != nil {
 				return err
@@ -108,13 +116,16 @@ func revokeSessionCommand() *cobra.Command {
 		if !session.ValidID(args[0]) {
 			return usageError{errors.New("that is not the id of a session; 'memgate session list' shows them")}
 		}
-		return withState(cmd, *config, func(ctx context.Context, _ *policy.Policy, opened kept.State) error {
+		return withState(cmd, *config, func(ctx context.Context, p *policy.Policy, opened kept.State) error {
 			ended, err := opened.End(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			if len(ended) == 0 {
 				return fmt.Errorf("no session has the id %s; 'memgate session list' shows them", args[0])
+			}
+			if err := recorderOf(p).did(audit.Action{Action: audit.Revoke, Object: "session", ID: args[0]}); err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "session %s has ended\n", args[0])
 			return err
