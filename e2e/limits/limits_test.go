@@ -208,7 +208,7 @@ func TestRateLimitService(t *testing.T) {
 			RequestHeaders: &routev3.RateLimit_Action_RequestHeaders{HeaderName: name, DescriptorKey: key},
 		}}
 	}
-	manager.GetRouteConfig().VirtualHosts[0].RateLimits = []*routev3.RateLimit{{Actions: []*routev3.RateLimit_Action{header("x-tenant", "tenant"), header("x-class", "class")}}}
+	manager.GetRouteConfig().VirtualHosts[0].RateLimits = []*routev3.RateLimit{{Actions: []*routev3.RateLimit_Action{header("x-tenant", "tenant"), header("x-class", "class"), header("x-request-id", "request_id")}}}
 	packed, err := anypb.New(manager)
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +222,18 @@ func TestRateLimitService(t *testing.T) {
 	n, last := until(t, 20, func() *harness.Response { return get("acme", "read") })
 	if n != 7 || last.Status != 429 || last.Header.Get("Retry-After") == "" || !strings.Contains(last.Header.Get("RateLimit"), `"read";r=0`) {
 		t.Errorf("%d requests, then %d %v", n, last.Status, last.Header)
+	}
+	// Who is refused has an id by which the audit log knows it.
+	id := last.Header.Get("X-Request-Id")
+	harness.Eventually(t, func() error {
+		log := s.CLI("audit", "query", "--config", s.Config, "--request-id", id)
+		if id == "" || !strings.Contains(log, `"response_details":"rate_limit_service"`) || !strings.Contains(log, `"tenant":"acme"`) || !strings.Contains(log, `"reason":"rate_limited"`) {
+			return fmt.Errorf("no event of request %q: %s", id, log)
+		}
+		return nil
+	})
+	if n := s.Metric(t, `memgate_ratelimit_service_total{class="read",result="over_limit"}`); n < 1 {
+		t.Errorf("%v refusals are counted", n)
 	}
 	// The same count binds the tenant at memgate's own edge.
 	if r := s.JSON(t, "GET", "/api/v2/agents", s.Token("acme", "memory:read"), ""); r.Status != 429 {

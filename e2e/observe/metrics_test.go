@@ -45,7 +45,7 @@ func TestMetricsMove(t *testing.T) {
 	now := s.Metrics(t)
 	for name, least := range map[string]float64{
 		"memgate_token_cache_hits_total": 4, "memgate_token_cache_misses_total": 1, "memgate_token_cache_entries": 1, "memgate_sessions": 1, "memgate_api_keys{state=\"active\"}": 1,
-		`memgate_check_duration_seconds_count{decision="allow"}`: 5, `memgate_check_duration_seconds_count{decision="deny"}`: 1,
+		`memgate_check_duration_seconds_count{decision="allow",stage="allow"}`: 5, `memgate_check_duration_seconds_count{decision="deny",stage="verify"}`: 1,
 		`memgate_decisions_total{decision="allow",reason="allowed",route="agent-list",stage="allow"}`: 3,
 	} {
 		if grew := now[name] - before[name]; grew < least && name != `memgate_api_keys{state="active"}` || now[name] < least {

@@ -27,9 +27,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"decision", "stage", "reason", "route"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "memgate_check_duration_seconds",
-			Help:    "Time to decide one request.",
+			Help:    "Time to decide one request, by outcome and deciding stage.",
 			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1},
-		}, []string{"decision"}),
+		}, []string{"decision", "stage"}),
 		spoofed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "memgate_spoofed_requests_total",
 			Help: "Requests that carried a header that a client may not send: one that only the edge sets, or that steers the service behind it.",
@@ -65,7 +65,7 @@ func (m *Metrics) decided(d *Decision, took time.Duration) {
 		outcome = "allow"
 	}
 	m.decisions.WithLabelValues(outcome, string(d.Stage), string(d.Reason), d.Route).Inc()
-	m.duration.WithLabelValues(outcome).Observe(took.Seconds())
+	m.duration.WithLabelValues(outcome, string(d.Stage)).Observe(took.Seconds())
 	for i := range d.Shadow {
 		m.shadow.WithLabelValues(string(d.Shadow[i].Stage), string(d.Shadow[i].Reason), d.Route).Inc()
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/ratelimit"
@@ -263,7 +264,7 @@ func TestRateLimitServiceInModes(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		s := NewService(slog.New(slog.DiscardHandler), NewMetrics(reg), time.Now)
 		s.Use(f.chain)
-		r, err := NewRateLimits(s).ShouldRateLimit(context.Background(), &rlsv3.RateLimitRequest{Domain: Domain, HitsAddend: 5, Descriptors: []*ratelimitv3.RateLimitDescriptor{{
+		r, err := NewRateLimits(s, func(*audit.Event) error { return nil }).ShouldRateLimit(context.Background(), &rlsv3.RateLimitRequest{Domain: Domain, HitsAddend: 5, Descriptors: []*ratelimitv3.RateLimitDescriptor{{
 			Entries: []*ratelimitv3.RateLimitDescriptor_Entry{{Key: "tenant", Value: "acme"}, {Key: "class", Value: "write"}},
 		}}})
 		if err != nil || r.OverallCode != c.code || len(r.Statuses) != 1 || r.Statuses[0].Code != c.code {

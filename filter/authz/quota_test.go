@@ -13,8 +13,11 @@ import (
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/memgate/memgate/filter/audit"
 )
 
 const besidePolicy = `limits:
@@ -106,7 +109,8 @@ func TestAddressIsEnvoys(t *testing.T) {
 func TestRateLimitService(t *testing.T) {
 	f := newFixture(t, strings.Replace(testPolicy, "limits: { classes: { write: 2/m, read: 100/m } }\n", besidePolicy, 1))
 	s := NewService(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()), func() time.Time { return f.now })
-	rls := NewRateLimits(s)
+	var events []*audit.Event
+	rls := NewRateLimits(s, func(e *audit.Event) error { events = append(events, e); return nil })
 	ask := func(domain string, hits uint32, entries ...string) (*rlsv3.RateLimitResponse, error) {
 		d := new(ratelimitv3.RateLimitDescriptor)
 		for _, e := range entries {
@@ -154,6 +158,43 @@ func TestRateLimitService(t *testing.T) {
 	}
 	if !strings.Contains(r.String(), "retry-after") {
 		t.Errorf("no Retry-After: %v", r)
+	}
+	if len(events) != 1 || events[0].Tenant != "acme" || events[0].Decision != audit.Deny || events[0].Status != 429 || events[0].Reason != string(ReasonQuota) || events[0].RequestID != "" || events[0].Principal != "" {
+		t.Errorf("events: %+v", events)
+	}
+
+	// The request that it is about.
+	named := func(ctx context.Context, id string) string {
+		d := &ratelimitv3.RateLimitDescriptor{Entries: []*ratelimitv3.RateLimitDescriptor_Entry{{Key: "tenant", Value: "acme"}, {Key: "class", Value: "write"}, {Key: "principal", Value: "jane"}}}
+		if id != "" {
+			d.Entries = append(d.Entries, &ratelimitv3.RateLimitDescriptor_Entry{Key: "request_id", Value: id})
+		}
+		r, err := rls.ShouldRateLimit(ctx, &rlsv3.RateLimitRequest{Domain: Domain, Descriptors: []*ratelimitv3.RateLimitDescriptor{d}})
+		if err != nil || r.OverallCode != rlsv3.RateLimitResponse_OVER_LIMIT {
+			t.Fatalf("%v, %v", r, err)
+		}
+		for _, h := range r.ResponseHeadersToAdd {
+			if h.Key == HeaderRequestID {
+				return h.Value
+			}
+		}
+		return ""
+	}
+	told := metadata.NewIncomingContext(context.Background(), metadata.Pairs(HeaderRequestID, "of-the-call"))
+	twice := metadata.NewIncomingContext(context.Background(), metadata.Pairs(HeaderRequestID, "a", HeaderRequestID, "b"))
+	for _, c := range []struct {
+		ctx       context.Context
+		sent, got string
+	}{
+		{context.Background(), "req-1", "req-1"}, {told, "", "of-the-call"}, {told, "req-2", "req-2"}, {twice, "", ""},
+		{context.Background(), "a\r\nset-cookie: x", ""}, {context.Background(), strings.Repeat("x", 129), ""},
+	} {
+		if got := named(c.ctx, c.sent); got != c.got {
+			t.Errorf("%q: %q, want %q", c.sent, got, c.got)
+		}
+		if e := events[len(events)-1]; e.RequestID != c.got || e.Principal != "jane" || e.Details != "rate_limit_service" || e.Stage != string(StageQuota) {
+			t.Errorf("%q: %+v", c.sent, e)
+		}
 	}
 	r, err = ask(Domain, 5, "tenant=calm", "class=write", "address=192.0.2.1/32")
 	if err != nil || r.OverallCode != rlsv3.RateLimitResponse_OVER_LIMIT || r.Statuses[0].CurrentLimit.Name != "write-address" {

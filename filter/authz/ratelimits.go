@@ -3,17 +3,21 @@ package authz
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	rlsv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/problem"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/tenant"
 )
@@ -24,6 +28,10 @@ const Domain = "memgate"
 // maxDescriptors bounds one question to the rate-limit service.
 const maxDescriptors = 16
 
+// maxRequestID is the largest length of the id of a request that is told to the
+// rate-limit service, in bytes.
+const maxRequestID = 128
+
 // RateLimits is Envoy's rate-limit service (RLS, gRPC, v3) over the limiter of
 // the authz service, for an Envoy that has a ratelimit filter already. A request
 // that it counts counts in the same buckets as one that the authz service
@@ -33,20 +41,35 @@ const maxDescriptors = 16
 // name principal, agent and address, in any order. What else it says is an
 // error: whether a request passes then is what failure_mode_deny of the filter
 // says.
+//
+// A descriptor may say in the entry request_id, or the call in its metadata
+// x-request-id, which request it is about. The answer then has it for the
+// response, and the audit event of a refusal, too.
 type RateLimits struct {
 	rlsv3.UnimplementedRateLimitServiceServer
 	service *Service
+	write   func(*audit.Event) error
 }
 
-// NewRateLimits returns a service that counts with the chain in force of s.
-func NewRateLimits(s *Service) *RateLimits { return &RateLimits{service: s} }
+// NewRateLimits returns a service that counts with the chain in force of s, and
+// writes an audit event for each request that it refuses. A failed write is
+// write's to tell.
+func NewRateLimits(s *Service, write func(*audit.Event) error) *RateLimits {
+	return &RateLimits{service: s, write: write}
+}
 
 // asked is one descriptor, understood.
 type asked struct {
-	class   *class
-	parties parties
-	cost    int
+	class     *class
+	parties   parties
+	principal string
+	request   string
+	cost      int
 }
+
+// detailsRLS is what an audit event has for details when the rate-limit service
+// has refused.
+const detailsRLS = "rate_limit_service"
 
 // ShouldRateLimit counts a request in the buckets of each descriptor.
 func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRequest) (*rlsv3.RateLimitResponse, error) {
@@ -61,20 +84,29 @@ func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRe
 		return nil, err
 	}
 	out := &rlsv3.RateLimitResponse{OverallCode: rlsv3.RateLimitResponse_OK}
+	id := requestID(ctx, list)
+	if id != "" {
+		out.ResponseHeadersToAdd = append(out.ResponseHeadersToAdd, &corev3.HeaderValue{Key: HeaderRequestID, Value: id})
+	}
 	if mode := c.policy.Limits.Mode; mode == policy.ModeShadow || mode == policy.ModeOff {
 		l.unenforced(ctx, c, list, out)
 		return out, nil
 	}
 	var shown *quota
+	var refused *asked
 	for i := range list {
 		a := &list[i]
 		q, err := c.count(ctx, a.class, &a.parties, a.cost, "")
 		if err != nil {
 			l.service.metrics.limits.WithLabelValues(a.class.name, "error").Inc()
+			l.service.log.LogAttrs(ctx, slog.LevelWarn, "rate-limit question not decided", slog.String("request_id", id), slog.String("error", err.Error()))
 			return nil, status.Error(codes.Unavailable, err.Error())
 		}
 		answer, result := q.status(), "ok"
 		if !q.allowed() {
+			if refused == nil {
+				refused = a
+			}
 			out.OverallCode, result = rlsv3.RateLimitResponse_OVER_LIMIT, "over_limit"
 		}
 		if shown == nil || shown.allowed() && !q.allowed() {
@@ -86,7 +118,33 @@ func (l *RateLimits) ShouldRateLimit(ctx context.Context, req *rlsv3.RateLimitRe
 	for _, h := range shown.headers(nil) {
 		out.ResponseHeadersToAdd = append(out.ResponseHeadersToAdd, headerOf(h))
 	}
+	if refused != nil {
+		_ = l.write(&audit.Event{
+			Time: l.service.now(), RequestID: id, Tenant: refused.parties.tenant, Principal: refused.principal, Decision: audit.Deny,
+			Stage: string(StageQuota), Reason: string(ReasonQuota), Status: problem.RateLimited.Status, Details: detailsRLS,
+		})
+	}
 	return out, nil
+}
+
+// requestID is the id of the request that a question is about, empty when nobody
+// says it. It may come from a client.
+func requestID(ctx context.Context, list []asked) string {
+	id := ""
+	for i := range list {
+		if id = list[i].request; id != "" {
+			break
+		}
+	}
+	if id == "" {
+		if values := metadata.ValueFromIncomingContext(ctx, HeaderRequestID); len(values) == 1 {
+			id = values[0]
+		}
+	}
+	if len(id) > maxRequestID || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return ""
+	}
+	return id
 }
 
 // unenforced lets a request pass, with nothing that tells of a rate. In shadow
@@ -160,13 +218,16 @@ func (c *Chain) readOne(d *ratelimitv3.RateLimitDescriptor) (a asked, problem st
 			}
 			a.class = &found
 		case "principal":
-			a.parties.principal = "\x00" + bounded(value)
+			a.principal = bounded(value)
+			a.parties.principal = "\x00" + a.principal
 		case "agent":
 			a.parties.agent = bounded(value)
 		case "address", "remote_address", "masked_remote_address":
 			a.parties.address = network(value)
+		case "request_id":
+			a.request = value
 		default:
-			return a, "an entry is none of tenant, class, principal, agent and address"
+			return a, "an entry is none of tenant, class, principal, agent, address and request_id"
 		}
 	}
 	if a.parties.tenant == "" || a.class == nil {
