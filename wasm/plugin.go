@@ -57,8 +57,15 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	p.findings = proxywasm.DefineCounterMetric("memgate.findings")
 	p.fetched = proxywasm.DefineCounterMetric("memgate.policy_fetched")
 	p.failed = proxywasm.DefineCounterMetric("memgate.policy_failed")
+	if err := proxywasm.SetTickPeriodMilliSeconds(flushPeriod); err != nil {
+		proxywasm.LogCritical("memgate: no timer: " + err.Error())
+		return types.OnPluginStartStatusFailed
+	}
 	return types.OnPluginStartStatusOK
 }
+
+// OnTick is called each second.
+func (p *plugin) OnTick() { p.statistics.flush() }
 
 // NewHttpContext is called for each request.
 func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &stream{plugin: p} }

@@ -13,19 +13,34 @@ type statistics struct {
 	counters map[string]proxywasm.MetricCounter
 	bytes    [2]proxywasm.MetricCounter // of requests and of responses, defined when defined is true
 	defined  [2]bool
+	pending  [2]uint64 // bytes that were not counted yet
 }
 
-// body counts the bytes of a body, for which no name is looked up: there is one in
-// nearly every message.
+// body counts the bytes of a body. There is one in nearly every message, so that they
+// are told to the proxy by flush only.
 func (s *statistics) body(response bool, n uint64) {
-	i, name := 0, "memgate.request_bytes"
 	if response {
-		i, name = 1, "memgate.response_bytes"
+		s.pending[1] += n
+	} else {
+		s.pending[0] += n
 	}
-	if !s.defined[i] {
-		s.bytes[i], s.defined[i] = proxywasm.DefineCounterMetric(name), true
+}
+
+// flushPeriod is after how long flush is called again, in milliseconds.
+const flushPeriod = 1000
+
+// flush tells the proxy what was counted since it was called last.
+func (s *statistics) flush() {
+	for i, name := range [...]string{"memgate.request_bytes", "memgate.response_bytes"} {
+		if s.pending[i] == 0 {
+			continue
+		}
+		if !s.defined[i] {
+			s.bytes[i], s.defined[i] = proxywasm.DefineCounterMetric(name), true
+		}
+		s.bytes[i].Increment(s.pending[i])
+		s.pending[i] = 0
 	}
-	s.bytes[i].Increment(n)
 }
 
 func (s *statistics) add(name string, n uint64) {

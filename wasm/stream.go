@@ -311,9 +311,12 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 	header := inspect.Header(list)
 	r := &s.response
 	rewritten := false
-	if details, err := proxywasm.GetProperty(codeDetails); err == nil && string(details) == viaUpstream {
+	// Who made a success is asked only before it is refused: what else than an
+	// upstream made one may be looked into as well, and asking takes long.
+	if status := header.Get(":status"); status < "400" || fromUpstream() {
 		var refusal inspect.Refusal
-		if r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, &s.secrets); refusal != nil && !s.tolerates(r, refusal) {
+		r.plan, refusal = s.rules.Response(&r.body, header, s.method, end, &s.secrets)
+		if refusal != nil && !(status < "400" && !fromUpstream()) && !s.tolerates(r, refusal) {
 			return s.refuse(refusal)
 		}
 		if r.plan == inspect.Hold && s.plugin.PassHeaders {
@@ -330,6 +333,12 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 		return types.ActionPause
 	}
 	return types.ActionContinue
+}
+
+// fromUpstream reports whether the response came from an upstream.
+func fromUpstream() bool {
+	details, err := proxywasm.GetProperty(codeDetails)
+	return err == nil && string(details) == viaUpstream
 }
 
 // OnHttpResponseBody rewrites a piece of the response.

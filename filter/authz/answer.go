@@ -79,10 +79,10 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	if c.credential != nil && plan.audience != OwnAudience && !unknown {
 		d.Upstream = append(d.Upstream, *c.credential)
 	}
-	d.Remove = plan.remove
-	if d.asSent {
-		d.Remove = plan.kept
+	if !d.asSent {
+		d.Remove = append(d.removeRoom[:0], plan.remove...)
 	}
+	d.Remove = (plan.withheld & r.sent).appendTo(d.Remove)
 	for _, name := range d.Spoofed {
 		d.Remove = appendUnset(d.Remove, name, d.Upstream)
 	}

@@ -221,7 +221,8 @@ func TestAllowSetsTheIdentity(t *testing.T) {
 	f := newFixture(t, testPolicy)
 	d := f.chain.Decide(context.Background(), request("POST", "/agents/a/remember",
 		"Authorization: Bearer "+f.token(t, "memory:write"),
-		"X-Memgate-Tenant: evil", "Txn-Token: forged", "x-memgate-quarantine: no", "X-Memgate-Tenant: worse"))
+		"X-Memgate-Tenant: evil", "Txn-Token: forged", "x-memgate-quarantine: no", "X-Memgate-Tenant: worse",
+		"Forwarded: for=evil", "X-Forwarded-Host: evil", "Accept-Encoding: br", "Accept: */*", "If-None-Match: a"))
 	if !d.Allowed {
 		t.Fatalf("%+v", d)
 	}
@@ -250,7 +251,7 @@ func TestAllowSetsTheIdentity(t *testing.T) {
 			t.Fatalf("%s is set and removed", name)
 		}
 	}
-	for _, name := range []string{"x-api-key", "x-session-token", "x-memgate-quarantine", "forwarded", "x-forwarded-host"} {
+	for _, name := range []string{"x-api-key", "x-session-token", "x-memgate-quarantine", "forwarded", "x-forwarded-host", "accept-encoding", "if-none-match"} {
 		if !slices.Contains(d.Remove, name) {
 			t.Fatalf("%s stays", name)
 		}
@@ -336,7 +337,7 @@ func TestCancelledCheckIsDenied(t *testing.T) {
 // Where the operator trusts a proxy in front, what it forwards stays.
 func TestForwardingOfTrustedProxies(t *testing.T) {
 	f := newFixture(t, testPolicy+"envoy: { trusted_hops: 1 }\n")
-	d := f.chain.Decide(context.Background(), request("GET", "/healthz"))
+	d := f.chain.Decide(context.Background(), request("GET", "/healthz", "X-Forwarded-Host: a.example"))
 	if !d.Allowed || slices.Contains(d.Remove, "x-forwarded-host") {
 		t.Fatalf("%+v", d)
 	}

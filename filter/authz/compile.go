@@ -27,8 +27,8 @@ type plan struct {
 	sender               string            // how a token must be bound to its sender, or ""
 	class                [2]class          // by whether the method writes
 	places               places            // that name whom a request is for
-	remove               []string          // from every request, but for what is set on it
-	kept                 []string          // the same for a request whose credentials go on
+	remove               []string          // credentials, from every request
+	withheld             headerSet         // from requests that have them
 }
 
 // NewChain compiles p. It resolves the policy's secrets, so that one that is
@@ -106,12 +106,12 @@ func (c *Chain) plan(r *policy.Route) (*plan, error) {
 			out.remove = append(out.remove, name)
 		}
 	}
-	if c.policy.Envoy.TrustedHops == 0 {
-		out.remove = append(out.remove, forwarding[:]...)
-	}
 	out.remove = slices.Clip(out.remove)
 	if c.policy.Envoy.TrustedHops == 0 {
-		out.kept = forwarding[:len(forwarding):len(forwarding)]
+		out.withheld = forwarding
+	}
+	if body.Modes.PII == content.Enforce && body.Response.Inspects() {
+		out.withheld |= conditional
 	}
 	for i, name := range [...]string{"read", "write"} {
 		if r.Class != "" {

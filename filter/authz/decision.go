@@ -72,6 +72,7 @@ type Decision struct {
 	lease  string // of that place, or ""
 
 	upstreamRoom [6]headers.Header // for Upstream
+	removeRoom   [8]string         // for Remove
 	responseRoom [4]headers.Header // for an allowed request's Response
 
 	wanted string // the route's scopes, for a challenge

@@ -56,6 +56,8 @@ type Request struct {
 	Reserved []string
 	reserved map[string]bool // of Reserved, once it is long
 
+	sent headerSet // of those that may be withheld
+
 	// The headers themselves, in whichever form they came.
 	wire   string // a core.v3.HeaderMap that was read
 	lines  []*corev3.HeaderValue
@@ -120,13 +122,6 @@ func sameName(name, want string) bool {
 	return true
 }
 
-// forwarding are the headers by which a proxy in front tells what it was asked
-// for. They are worth nothing where no such proxy is trusted. Envoy itself sees
-// to X-Forwarded-For and X-Forwarded-Proto.
-var forwarding = [...]string{
-	"forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme", "x-host",
-}
-
 // credentialHeaders never reach the upstream.
 var credentialHeaders = [...]string{"authorization", "x-api-key", "x-session-token", "dpop"}
 
@@ -183,6 +178,8 @@ func (r *Request) read(name, value string) {
 		r.PrivateNetwork = join(r.PrivateNetwork, value)
 	case isReserved(name):
 		r.reserve(strings.ToLower(name))
+	default:
+		r.sent.add(name)
 	}
 }
 

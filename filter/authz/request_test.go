@@ -95,3 +95,27 @@ func TestManyReservedHeadersAreTakenOffInTime(t *testing.T) {
 		t.Errorf("%d names for the log", len(names))
 	}
 }
+
+// Only what was sent is removed, and what the upstream may read whole stays.
+func TestWithheld(t *testing.T) {
+	all := make([]string, 0, 2*len(withheld))
+	for _, name := range withheld {
+		all = append(all, strings.ToUpper(name)+": x", name+": y")
+	}
+	policies := map[string][]string{
+		testPolicy: withheld[:],
+		strings.Replace(testPolicy, "pii:\n", "pii:\n  mode: shadow\n", 1): withheld[:numForwarding],
+		testPolicy + "envoy: { trusted_hops: 1 }\n":                        withheld[numForwarding:],
+	}
+	for policy, want := range policies {
+		chain := newFixture(t, policy).chain
+		d := chain.Decide(context.Background(), request("GET", "/healthz", all...))
+		if got := d.Remove; !d.Allowed || !slices.Equal(got, append(slices.Clone(credentialHeaders[1:]), want...)) {
+			t.Errorf("removed %q, want the other credentials and %q", got, want)
+		}
+		d = chain.Decide(context.Background(), request("GET", "/healthz", "Accept: */*"))
+		if !d.Allowed || !slices.Equal(d.Remove, credentialHeaders[1:]) {
+			t.Errorf("removed %q, want the other credentials", d.Remove)
+		}
+	}
+}

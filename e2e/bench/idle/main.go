@@ -1,3 +1,5 @@
+//lint:file-ignore ST1003 the SDK's interfaces have these names
+
 // Command idle.wasm is a filter that does nothing: it waits for each body and
 // takes it, as a filter that looks into bodies has to, and lets it go on as it
 // came. It is what any filter of its kind costs, before it does anything.
