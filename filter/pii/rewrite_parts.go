@@ -38,6 +38,7 @@ type parts struct {
 	limit     int       // index of the part's limit, or -1
 	left      int       // bytes that it may still have
 	some      bool      // it has any
+	begins    bool      // the body begins with rest
 }
 
 type partState uint8
@@ -199,7 +200,7 @@ func (p *parts) head(dst []byte) ([]byte, bool, error) {
 	}
 	p.count(p.header)
 	p.drop(n)
-	p.state = inPartBody
+	p.state, p.begins = inPartBody, true
 	return dst, false, err
 }
 
@@ -250,6 +251,19 @@ func (p *parts) begin(h *partHead) error {
 
 // body reads the body of a part up to the next delimiter.
 func (p *parts) body(dst []byte) ([]byte, bool, error) {
+	if p.begins {
+		// For some readers the empty line behind the header is part of a delimiter, so that
+		// what stands here would be another part.
+		boundary := p.delimiter[2:]
+		n := min(len(p.rest), len(boundary))
+		if bytes.Equal(p.rest[:n], boundary[:n]) {
+			if n == len(boundary) {
+				return dst, false, ErrMalformed
+			}
+			return dst, true, nil
+		}
+		p.begins = false
+	}
 	n := bytes.Index(p.rest, p.delimiter)
 	if n >= 0 {
 		dst, err := p.content(dst, p.rest[:n], true)

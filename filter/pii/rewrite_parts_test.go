@@ -116,6 +116,10 @@ func TestRewriteParts(t *testing.T) {
 		{"an attachment", cfg, multi("Content-Disposition: attachment; name=a\r\n\r\nb"), "", ErrMalformed},
 		{"extended name", cfg, multi("Content-Disposition: form-data; name=a; name*=UTF-8''b\r\n\r\nb"), "", ErrMalformed},
 		{"folded header", cfg, multi("Content-Disposition: form-data;\r\n name=a\r\n\r\nb"), "", ErrMalformed},
+		{"a part without a body", cfg, multi("Content-Disposition: form-data; name=\"a\"\r\n", part("b", "", "c")), "", ErrMalformed},
+		{"a part that hides another", other, multi(part("a", image, "--"+partBoundary+"\r\n"+part("b", "", "jane@example.com"))), "", ErrMalformed},
+		{"a boundary with more behind it", cfg, multi(part("a", "", "--"+partBoundary+" 0")), "", ErrMalformed},
+		{"almost a boundary", cfg, multi(part("a", "", "--"+partBoundary[:4])), "", nil},
 		{"long header", cfg, multi(part("a", "\r\nX: "+strings.Repeat("x", maxPartHeader), "b")), "", ErrMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -202,6 +202,11 @@ func requests() []Case {
 				p.Request.Types, p.Request.OtherTypes = []string{"image/png"}, true
 			}), Type: "image/png", Body: "\x89PNG " + email, Upstream: "\x89PNG " + email,
 		}),
+		refuse(Case{
+			Name: "a form with a picture in which a reader may see another part", Policy: with(func(p *content.Policy) {
+				p.Request.Types, p.Request.OtherTypes = []string{"multipart/form-data"}, true
+			}), Type: formType, Body: form(strings.TrimSuffix(picture, "\x89PNG") + form("name=\"to\"\r\n\r\n"+email)),
+		}, &problem.MalformedRequest),
 		refuse(Case{Name: "a form with a picture", Policy: takes("multipart/form-data"), Type: formType, Body: form(picture)}, &problem.UnsupportedMediaType),
 		refuse(Case{Name: "a form that is cut off", Policy: takes("multipart/form-data"), Type: formType, Body: "--b\r\n"}, &problem.MalformedRequest),
 		refuse(Case{Name: "a form without a boundary", Policy: takes("multipart/form-data"), Type: "multipart/form-data", Body: form(picture)}, &problem.UnsupportedMediaType),
