@@ -79,13 +79,13 @@ type route struct {
 	handle       handler
 	open         func(s *Server, w http.ResponseWriter, r *http.Request)
 	status       int  // of success; 200 when 0
-	own          bool // described by its own protocol and not by openapi.json
+	own          bool // of another protocol, or refused always: not in openapi.json
 }
 
 // answered is the answer of a handler that has written it.
 type answered struct{}
 
-// routes are all operations of the service; openapi.json describes the same but those of another protocol.
+// routes are all operations of the service; openapi.json describes the same but those that are marked.
 var routes = []route{
 	{method: "GET", path: "/healthz", open: (*Server).health},
 	{method: "GET", path: "/readyz", open: (*Server).ready},
@@ -107,6 +107,13 @@ var routes = []route{
 	{method: "PATCH", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).editMemory},
 	{method: "DELETE", path: "/api/v2/agents/{agent_id}/memories/{memory_id}", handle: (*Server).deleteMemory},
 
+	{method: "POST", path: "/api/v2/agents/{agent_id}/memories/{memory_id}/expire", handle: (*Server).expireMemory},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/memories/{memory_id}/restore", handle: (*Server).restoreMemory},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/answer", handle: (*Server).needsModel, own: true},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/remember/extract", handle: (*Server).needsModel, own: true},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/daily-summary", handle: (*Server).needsModel, own: true},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/conflicts/generate", handle: (*Server).needsModel, own: true},
+
 	{method: "POST", path: mcpPath, handle: (*Server).serveMCP, own: true},
 
 	{method: "GET", path: "/v1/ping/", handle: (*Server).mem0Ping},
@@ -120,8 +127,22 @@ var routes = []route{
 	{method: "GET", path: "/v1/memories/{memory_id}/history/", handle: (*Server).mem0History},
 	{method: "PUT", path: "/v1/batch/", handle: (*Server).mem0BatchUpdate},
 	{method: "DELETE", path: "/v1/batch/", handle: (*Server).mem0BatchDelete},
+	{method: "POST", path: "/v1/summary/", handle: (*Server).needsModel, own: true},
+	{method: "POST", path: "/v1/exports/", handle: (*Server).needsModel, own: true},
+	{method: "GET", path: "/v2/entities/{entity_type}/{entity_name}/profile/", handle: (*Server).needsModel, own: true},
 	{method: "GET", path: "/v1/entities/", handle: (*Server).mem0Entities},
 	{method: "DELETE", path: "/v2/entities/{entity_type}/{entity_name}/", handle: (*Server).mem0DeleteEntity},
+
+	{method: "POST", path: "/memories", handle: (*Server).mem0Add},
+	{method: "GET", path: "/memories", handle: (*Server).mem0SelfList},
+	{method: "DELETE", path: "/memories", handle: (*Server).mem0DeleteAll},
+	{method: "GET", path: "/memories/{memory_id}", handle: (*Server).mem0Get},
+	{method: "PUT", path: "/memories/{memory_id}", handle: (*Server).mem0SelfUpdate},
+	{method: "DELETE", path: "/memories/{memory_id}", handle: (*Server).mem0Delete},
+	{method: "GET", path: "/memories/{memory_id}/history", handle: (*Server).mem0History},
+	{method: "POST", path: "/search", handle: (*Server).mem0Search},
+	{method: "GET", path: "/entities", handle: (*Server).mem0SelfEntities},
+	{method: "DELETE", path: "/entities/{entity_type}/{entity_name}", handle: (*Server).mem0DeleteEntity},
 }
 
 // New returns a Server.
