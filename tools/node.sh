@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prints the path of a folder whose node_modules hold what the end-to-end tests
 # run with Node.js, made once in .tools/NAME from tools/NAME: node (the default)
-# is an OpenID provider, mcp an MCP server. Exits with 3 when there is no Node.js
-# or npm.
+# is an OpenID provider, mcp an MCP server, clients those of MCP and of mem0. Exits
+# with 3 when there is no Node.js or npm.
 #
 # usage: node.sh [NAME]
 set -euo pipefail

@@ -25,14 +25,14 @@ fi
 
 KINTO=$(tools/venv.sh kinto)/bin/kinto
 export KINTO
-if MEMGATE_NODE=$(tools/node.sh) && MEMGATE_MCP=$(tools/node.sh mcp); then
-  export MEMGATE_NODE MEMGATE_MCP
-  printf 'node: %s, oidc-provider in %s, an MCP server in %s\n' "$(node --version)" "$MEMGATE_NODE" "$MEMGATE_MCP"
+if MEMGATE_NODE=$(tools/node.sh) && MEMGATE_MCP=$(tools/node.sh mcp) && MEMGATE_CLIENTS=$(tools/node.sh clients); then
+  export MEMGATE_NODE MEMGATE_MCP MEMGATE_CLIENTS
+  printf 'node: %s, oidc-provider in %s, an MCP server in %s, clients in %s\n' "$(node --version)" "$MEMGATE_NODE" "$MEMGATE_MCP" "$MEMGATE_CLIENTS"
 elif [ "${CI:-}" = true ]; then
   echo 'memgate: no Node.js with npm, or what the tests run with it could not be fetched; CI must have it.' >&2
   exit 1
 else
-  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp) and an MCP server (e2e/dropin) will not be tested.' >&2
+  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp), an MCP server (e2e/dropin) and npm's clients (e2e/mcp, e2e/mem0) will not be tested.' >&2
 fi
 
 # The race detector needs a C compiler.

@@ -1,5 +1,5 @@
-// Package mem0 runs the unmodified PyPI client of mem0's hosted service against
-// the memory service, through the edge and a real Envoy.
+// Package mem0 runs the unmodified clients of mem0's hosted service, from PyPI and
+// from npm, against the memory service, through the edge and a real Envoy.
 package mem0
 
 import (
@@ -29,14 +29,14 @@ type answer struct {
 	Status  int
 }
 
-// clients is a Python process that holds mem0 clients by name.
+// clients is a process that holds mem0 clients by name.
 type clients struct {
 	in      io.Writer
 	answers chan answer
 	failure *strings.Builder // its standard error
 }
 
-// start runs the process until the test ends.
+// start runs the client from PyPI.
 func start(t *testing.T) *clients {
 	t.Helper()
 	python := os.Getenv("MEM0_PYTHON")
@@ -46,11 +46,17 @@ func start(t *testing.T) *clients {
 		}
 		t.Skip("MEM0_PYTHON is not set: the mem0 client is not tested. tools/venv.sh makes a Python that has it.")
 	}
+	return run(t, python, "testdata/client.py")
+}
+
+// run runs a program that makes the calls until the test ends.
+func run(t *testing.T, program string, args ...string) *clients {
+	t.Helper()
 	home := t.TempDir()
-	cmd := exec.Command(python, "testdata/client.py")
+	cmd := exec.Command(program, args...)
 	// The client must report nothing, and take nothing from the one who runs the test.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "MEM0_DIR=" + filepath.Join(home, "mem0"),
-		"MEM0_TELEMETRY=False", "NO_PROXY=127.0.0.1", "PYTHONDONTWRITEBYTECODE=1"}
+		"MEM0_TELEMETRY=false", "NO_PROXY=127.0.0.1", "PYTHONDONTWRITEBYTECODE=1"}
 	c := &clients{answers: make(chan answer), failure: new(strings.Builder)}
 	cmd.Stderr = c.failure
 	in, err := cmd.StdinPipe()
