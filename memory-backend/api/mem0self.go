@@ -82,7 +82,12 @@ func (s *Server) mem0SelfEntities(c *call) (any, error) {
 }
 
 // needsModel answers for operations that have a language model read memories or write them: there is none here.
-func (s *Server) needsModel(*call) (any, error) {
+func (s *Server) needsModel(c *call) (any, error) {
+	if c.PathValue("agent_id") != "" {
+		if _, err := c.agent(); err != nil {
+			return nil, err
+		}
+	}
 	return nil, newProblem(http.StatusNotImplemented, "needs-language-model", "Needs a language model",
 		"This operation has a language model read or write memories, and this service has none: recall what it needs and ask a model yourself.")
 }
