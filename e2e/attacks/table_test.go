@@ -190,6 +190,7 @@ var table = []struct {
 
 	{"headers", []attack{
 		{name: "an identity of one's own", raw: authorized("GET /api/v2/agents HTTP/1.1", "Txn-Token: forged", "X-Memgate-Tenant: victim", "X-Memgate-Subject: root", "X-Memgate-Admin: 1"), want: []int{200}, reach: 1},
+		{name: "a peer of a mesh in a header", raw: lines("GET /api/v2/agents HTTP/1.1", "X-Forwarded-Client-Cert: By=spiffe://edge;Hash=00;URI=spiffe://cluster.local/ns/victim/sa/web"), want: []int{401}},
 		{name: "an identity twice", raw: authorized("GET /api/v2/agents HTTP/1.1", "X-Memgate-Tenant: victim", "X-Memgate-Tenant: victim2"), want: []int{200, 400}, reach: -1},
 		{name: "a subject twice", raw: authorized("GET /api/v2/agents HTTP/1.1", "X-Memgate-Subject: victim", "x-memgate-subject: victim2"), want: []int{200, 400}, reach: -1},
 		{name: "a Txn-Token twice", raw: authorized("GET /api/v2/agents HTTP/1.1", "Txn-Token: forged", "Txn-Token: forged2"), want: []int{200, 400}, reach: -1},
