@@ -127,7 +127,8 @@ type Rewriter struct {
 	resume   int             // offset at which text begins behind malformed JSON
 	pend     [maxEscape]byte // an escape of text or a form that the chunk's end splits
 	npend    int
-	pendFold [maxFold]byte // a sequence that is folded, perhaps, that a part's end splits
+	joint    [2 * maxEscape]byte // room for it with what follows
+	pendFold [maxFold]byte       // a sequence that is folded, perhaps, that a part's end splits
 	nfold    int
 	scratch  []byte
 	parts    gathered // of a value that comes in parts

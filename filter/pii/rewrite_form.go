@@ -4,6 +4,8 @@ package pii
 type form struct {
 	value bool // in a value, not in a name
 	begun bool // the name or value has had a part
+	// decoded is what an escape stands for.
+	decoded [1]byte
 	// bracket says that the rest of the name is an index.
 	bracket bool
 }
@@ -41,15 +43,14 @@ func (r *Rewriter) readForm(dst, text []byte, offset int) ([]byte, int) {
 			}
 			r.form.value = true
 		case c == '+':
-			decoded := [1]byte{' '}
-			dst = r.formPart(dst, decoded[:], offset+i, 1)
+			r.form.decoded[0] = ' '
+			dst = r.formPart(dst, r.form.decoded[:], offset+i, 1)
 		case c == '%':
-			var decoded [1]byte
-			decoded[0], n = unpercent(text[i:])
+			r.form.decoded[0], n = unpercent(text[i:])
 			if n == 0 {
 				return dst, i
 			}
-			dst = r.formPart(dst, decoded[:], offset+i, n)
+			dst = r.formPart(dst, r.form.decoded[:], offset+i, n)
 		default:
 			for i+n < len(text) && !r.formSpecial(text[i+n]) {
 				n++

@@ -9,6 +9,9 @@ import (
 // Redacted stands in place of a value that [Config.Redact] names; in JSON as a string.
 const Redacted = "[REDACTED]"
 
+// redactedForm is the same in a form.
+const redactedForm = "%5BREDACTED%5D"
+
 // aside deals with what the lexer read if that is not to be searched: it belongs to a
 // member that is always redacted, or to an identifier.
 func (r *Rewriter) aside(dst []byte, k jsonstream.Kind) ([]byte, bool) {
@@ -69,8 +72,7 @@ func (r *Rewriter) formHidden(dst *[]byte, text []byte, first bool, offset, n in
 		return false
 	}
 	if first {
-		var room [3 * len(Redacted)]byte
-		*dst = r.redactAt(*dst, offset, string(appendFormEscaped(room[:0], []byte(Redacted))))
+		*dst = r.redactAt(*dst, offset, redactedForm)
 	}
 	r.done = max(r.done, offset+n)
 	return true

@@ -49,12 +49,10 @@ func (r *Rewriter) joined(dst, text []byte, offset int) []byte {
 	var used int
 	if r.npend > 0 {
 		// As many bytes as an escape has at most decide about what was left.
-		var both [2 * maxEscape]byte
-		n := copy(both[:], r.pend[:r.npend])
-		n += copy(both[n:n+maxEscape], text)
-		dst, used = r.escapes(dst, both[:n], offset-r.npend)
+		both := append(append(r.joint[:0], r.pend[:r.npend]...), text[:min(maxEscape, len(text))]...)
+		dst, used = r.escapes(dst, both, offset-r.npend)
 		if used < r.npend {
-			r.npend = copy(r.pend[:], both[used:n])
+			r.npend = copy(r.pend[:], both[used:])
 			return dst
 		}
 		text = text[used-r.npend:]
