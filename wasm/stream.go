@@ -11,6 +11,7 @@ import (
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/filter/verdict"
 	"github.com/memgate/memgate/wasm/inspect"
 )
 
@@ -21,9 +22,9 @@ const keepLimit = 16 << 10
 
 // The paths of properties.
 var (
-	// authorized is the metadata of ext_authz, whose namespace has this name
-	// whatever the filter is called.
-	authorized   = []string{"metadata", "filter_metadata", "envoy.filters.http.ext_authz"}
+	// authorized is what the authz service says in the metadata of ext_authz, whose
+	// namespace has this name whatever the filter is called.
+	authorized   = []string{"metadata", "filter_metadata", "envoy.filters.http.ext_authz", "filter"}
 	codeDetails  = []string{"response", "code_details"}
 	findingsPath = []string{"memgate.findings"} // for the access log wasm.memgate.findings
 	refusalPath  = []string{"memgate.refusal"}
@@ -122,26 +123,27 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 // readDecision reads what the authz service said of the request. False means
 // that it said nothing, or not that the request may pass.
 func (s *stream) readDecision() (digest string, ok bool) {
-	list, err := proxywasm.GetPropertyMap(authorized)
+	text, err := proxywasm.GetProperty(authorized)
 	if err != nil {
 		return "", false
 	}
-	decision := inspect.Header(list)
-	s.requestID = decision.Get("request_id")
-	s.tenant, s.agent = decision.Get("tenant"), decision.Get("agent")
-	if key := decision.Get("hash_key"); key != "" {
-		if s.secrets.HashKey, err = base64.RawURLEncoding.DecodeString(key); err != nil {
+	said, ok := verdict.ParseFilter(string(text))
+	if !ok || !inspect.ValidDigest(said.Content) {
+		return "", false
+	}
+	s.requestID, s.tenant, s.agent = said.RequestID, said.Tenant, said.Agent
+	if said.HashKey != "" {
+		if s.secrets.HashKey, err = base64.RawURLEncoding.DecodeString(said.HashKey); err != nil {
 			return "", false
 		}
 	}
-	if keys := decision.Get("pseudonym_keys"); keys != "" {
-		if s.secrets.Pseudonyms, err = s.plugin.pseudonyms.Get(keys); err != nil {
+	if said.PseudonymKeys != "" {
+		if s.secrets.Pseudonyms, err = s.plugin.pseudonyms.Get(said.PseudonymKeys); err != nil {
 			return "", false
 		}
-		s.secrets.Reveal = decision.Get("reveal") == "true"
+		s.secrets.Reveal = said.Reveal
 	}
-	digest = decision.Get("content")
-	return digest, decision.Get("decision") == "allow" && inspect.ValidDigest(digest)
+	return said.Content, true
 }
 
 // begin makes the plan for a request whose rules are known.

@@ -17,6 +17,7 @@ import (
 	"github.com/memgate/memgate/envoy/render"
 	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/policy"
+	"github.com/memgate/memgate/filter/verdict"
 )
 
 // WasmEdge is a real Envoy with the real filter between an authz service that
@@ -149,7 +150,7 @@ func (p *Policies) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.Che
 		header[h.GetKey()] = string(h.GetRawValue())
 	}
 	metadata := map[string]any{
-		"decision": "allow", "route": "all", "request_id": header["x-request-id"],
+		"route": "all", "request_id": header["x-request-id"],
 		"content": header[strings.ToLower(PolicyHeader)],
 	}
 	if list := header[strings.ToLower(MetadataHeader)]; list != "" {
@@ -158,7 +159,7 @@ func (p *Policies) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.Che
 			case name == "none":
 				metadata = nil
 			case value == "":
-				delete(metadata, name)
+				metadata[name] = ""
 			default:
 				metadata[name] = value
 			}
@@ -171,13 +172,34 @@ func (p *Policies) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.Che
 		}},
 	}
 	if metadata != nil {
-		fields, err := structpb.NewStruct(metadata)
+		told := map[string]any{"route": metadata["route"]}
+		if text := filterText(metadata); text != "" {
+			told["filter"] = text
+		}
+		fields, err := structpb.NewStruct(told)
 		if err != nil {
 			return nil, err
 		}
 		out.DynamicMetadata = fields
 	}
 	return out, nil
+}
+
+// filterText is what the Wasm filter is told: the item "filter" as it is, if there is
+// one.
+func filterText(metadata map[string]any) string {
+	of := func(name string) string {
+		value, _ := metadata[name].(string)
+		return value
+	}
+	if _, given := metadata["filter"]; given {
+		return of("filter")
+	}
+	f := verdict.Filter{
+		Content: of("content"), RequestID: of("request_id"), Tenant: of("tenant"), Agent: of("agent"),
+		HashKey: of("hash_key"), PseudonymKeys: of("pseudonym_keys"), Reveal: of("reveal") != "",
+	}
+	return string(f.Append(nil))
 }
 
 // Deny returns the answer of an authz service that denies a request with a

@@ -22,6 +22,7 @@ import (
 	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/pii"
 	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/filter/verdict"
 	"github.com/memgate/memgate/wasm/inspect/cases"
 )
 
@@ -48,8 +49,10 @@ func post(digest string) harness.Request {
 // Without a decision of the authz service nothing passes, whatever else is there.
 func TestNoDecision(t *testing.T) {
 	digest := edge.Policies.Add(t, cases.Policy())
+	good := string((&verdict.Filter{Content: digest, RequestID: "id", Tenant: "acme"}).Append(nil))
 	for name, metadata := range map[string]string{
-		"no metadata": "none", "a denial": "decision=deny", "no decision": "decision=", "no policy": "content=",
+		"no metadata": "none", "nothing for the filter": "filter=", "another version": "filter=2" + good[1:], "cut off": "filter=" + good[:len(good)-1],
+		"more than there is to say": "filter=" + good + "0:", "no policy": "content=",
 		"a digest that is none": "content=../../healthz", "a key that is none": "hash_key=*",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/memgate/memgate/filter/audit"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/verdict"
 )
 
 // Keys of the filter state that the Wasm filter leaves for the access log.
@@ -63,8 +64,8 @@ func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessL
 // receive takes one entry: the request has ended.
 func (a *AccessLog) receive(entry *accesslogdata.HTTPAccessLogEntry) {
 	common := entry.GetCommonProperties()
-	event := eventOf(entry)
-	if lease := text(common.GetMetadata().GetFilterMetadata()[MetadataNamespace].GetFields(), leaseKey); lease != "" {
+	event, lease := eventOf(entry)
+	if lease != "" {
 		a.ended(event.Tenant, lease)
 	}
 	would := filterShadow(state(common, ShadowKey))
@@ -95,23 +96,25 @@ func statusClass(status int) string {
 	return strconv.Itoa(status/100) + "xx"
 }
 
-// eventOf maps an entry of Envoy's log to an audit event. The raw path, the
-// query and the client's address stay behind: they can hold personal data.
-func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
+// eventOf maps an entry of Envoy's log to an audit event, and returns the place that
+// the request had. The raw path, the query and the client's address stay behind: they
+// can hold personal data.
+func eventOf(entry *accesslogdata.HTTPAccessLogEntry) (e audit.Event, lease string) {
 	common, response := entry.GetCommonProperties(), entry.GetResponse()
 	meta := common.GetMetadata().GetFilterMetadata()[MetadataNamespace].GetFields()
-	e := audit.Event{
+	said, _ := verdict.ParseLog(text(meta, metaLog))
+	e = audit.Event{
 		Time:      common.GetStartTime().AsTime(),
 		RequestID: entry.GetRequest().GetRequestId(),
-		Route:     text(meta, "route"),
+		Route:     text(meta, metaRoute),
 		Method:    entry.GetRequest().GetRequestMethod().String(),
-		Tenant:    text(meta, "tenant"),
-		Subject:   text(meta, "subject"),
-		Kind:      text(meta, "kind"),
-		Principal: text(meta, "principal"),
-		Decision:  text(meta, "decision"),
-		Stage:     text(meta, "stage"),
-		Reason:    text(meta, "reason"),
+		Tenant:    said.Tenant,
+		Subject:   said.Subject,
+		Kind:      said.Kind,
+		Principal: said.Principal,
+		Decision:  said.Decision,
+		Stage:     said.Stage,
+		Reason:    said.Reason,
 		Status:    int(response.GetResponseCode().GetValue()),
 		Duration:  common.GetDuration().AsDuration(),
 		Received:  int64(entry.GetRequest().GetRequestBodyBytes()),
@@ -122,14 +125,14 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 		Flags:     flags(common.GetResponseFlags()),
 		Details:   response.GetResponseCodeDetails(),
 	}
-	if spoofed := text(meta, "spoofed"); spoofed != "" {
-		e.Spoofed = strings.Split(spoofed, ",")
+	if said.Spoofed != "" {
+		e.Spoofed = strings.Split(said.Spoofed, ",")
 	}
-	if shadow := text(meta, "shadow"); shadow != "" {
-		e.Shadow = strings.Split(shadow, ",")
+	if said.Shadow != "" {
+		e.Shadow = strings.Split(said.Shadow, ",")
 	}
 	if e.RequestID == "" {
-		e.RequestID = text(meta, "request_id")
+		e.RequestID = said.RequestID
 	}
 	if e.Decision == "" {
 		// The request never got an answer of the authz service: Envoy
@@ -141,7 +144,7 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) audit.Event {
 			e.RequestID = ""
 		}
 	}
-	return e
+	return e, said.Lease
 }
 
 // maxReason bounds a reason that Envoy gives.

@@ -21,7 +21,7 @@ func TestEnvoyRefuses(t *testing.T) {
 		"-":                      "unknown",
 		strings.Repeat("a", 100): strings.Repeat("a", maxReason),
 	} {
-		e := eventOf(&accesslogdata.HTTPAccessLogEntry{
+		e, _ := eventOf(&accesslogdata.HTTPAccessLogEntry{
 			Request:  &accesslogdata.HTTPRequestProperties{RequestId: "id"},
 			Response: &accesslogdata.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(503), ResponseCodeDetails: details},
 		})

@@ -33,8 +33,8 @@ func TestUnauditedIsRefused(t *testing.T) {
 	preflight := map[string]string{"origin": "https://app.example.com", "access-control-request-method": "GET"}
 	fault = errors.New("no space left on device")
 	for _, r := range []*authv3.CheckResponse{ask("GET", "/healthz", nil), ask("OPTIONS", "/healthz", preflight), ask("GET", "/nowhere", nil)} {
-		fields := r.GetDynamicMetadata().GetFields()
-		if r.GetDeniedResponse().GetStatus().GetCode() != 503 || fields["stage"].GetStringValue() != string(StageAudit) || fields["reason"].GetStringValue() != string(ReasonAudit) {
+		said := logged(t, r)
+		if r.GetDeniedResponse().GetStatus().GetCode() != 503 || said.Stage != string(StageAudit) || said.Reason != string(ReasonAudit) {
 			t.Errorf("%v", r)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/mention"
+	"github.com/memgate/memgate/filter/verdict"
 )
 
 const comparePolicy = testPolicy + `
@@ -68,8 +69,9 @@ func TestMentioned(t *testing.T) {
 			if d.Allowed != (c.status == 0) || d.Status != c.status || d.Stage != c.stage || d.Reason != c.reason || d.Agent != c.agent {
 				t.Fatalf("got allowed=%v %d %s %s agent %q (%v), want %d %s %s", d.Allowed, d.Status, d.Stage, d.Reason, d.Agent, d.Err, c.status, c.stage, c.reason)
 			}
-			if got := d.toCheck("").DynamicMetadata.Fields["agent"].GetStringValue(); got != c.agent {
-				t.Errorf("the filter is told of the agent %q", got)
+			text, told := d.toCheck("").DynamicMetadata.Fields[metaFilter]
+			if said, ok := verdict.ParseFilter(text.GetStringValue()); told != d.Allowed || ok != told || said.Agent != c.agent {
+				t.Errorf("the filter is told %q", text)
 			}
 		})
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/ratelimit"
 	"github.com/memgate/memgate/filter/session"
+	"github.com/memgate/memgate/filter/verdict"
 )
 
 // inMode is the policy of the tests with modes of its own, "" for none.
@@ -226,7 +227,7 @@ func TestShadowIsTold(t *testing.T) {
 	if !strings.Contains(log.String(), "rate_limited") || !strings.Contains(log.String(), "insufficient_scope") || strings.Contains(log.String(), weak) {
 		t.Errorf("log: %s", log.String())
 	}
-	e := eventOf(&accesslogdata.HTTPAccessLogEntry{CommonProperties: &accesslogdata.AccessLogCommon{
+	e, _ := eventOf(&accesslogdata.HTTPAccessLogEntry{CommonProperties: &accesslogdata.AccessLogCommon{
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{MetadataNamespace: last.GetDynamicMetadata()}},
 	}})
 	if e.Decision != "allow" || !slices.Equal(e.Shadow, []string{"access:insufficient_scope", "quota:rate_limited"}) || !slices.Equal(e.Spoofed, []string{"txn-token"}) {
@@ -234,9 +235,9 @@ func TestShadowIsTold(t *testing.T) {
 	}
 }
 
-// Everything that a decision can say has room in the metadata; the last is the
-// key without which nothing is hashed.
-func TestMetadataHasRoom(t *testing.T) {
+// Everything that a decision says arrives; the last is the key without which nothing
+// is hashed.
+func TestMetadata(t *testing.T) {
 	d := &Decision{
 		Allowed: true, Stage: StageAllow, Reason: ReasonAllowed, Route: "r", Spoofed: []string{"txn-token"}, Content: "c", HashKey: "k", Agent: "a", lease: "l", PseudonymKeys: "p", Reveal: true,
 		Principal: &identity.Principal{Tenant: "t", Subject: "s", Kind: identity.KindJWT, ID: "i"},
@@ -244,13 +245,22 @@ func TestMetadataHasRoom(t *testing.T) {
 		Upstream:  []headers.Header{},
 	}
 	fields := d.metadata("id").GetFields()
-	for _, key := range []string{"request_id", "route", "tenant", "subject", "kind", "principal", "spoofed", "stage", "reason", "shadow", "decision", "content", "hash_key", "agent", "pseudonym_keys", "reveal", leaseKey} {
-		if fields[key].GetStringValue() == "" {
-			t.Errorf("no %s", key)
-		}
+	if len(fields) != maxMetadata || text(fields, metaRoute) != "r" {
+		t.Errorf("%v, maxMetadata is %d", fields, maxMetadata)
 	}
-	if len(fields) != maxMetadata {
-		t.Errorf("%d members, maxMetadata is %d", len(fields), maxMetadata)
+	if got, ok := verdict.ParseFilter(text(fields, metaFilter)); !ok || got != (verdict.Filter{Content: "c", RequestID: "id", Tenant: "t", Agent: "a", HashKey: "k", PseudonymKeys: "p", Reveal: true}) {
+		t.Errorf("%+v", got)
+	}
+	want := verdict.Log{
+		RequestID: "id", Tenant: "t", Subject: "s", Kind: "jwt", Principal: "i", Decision: "allow", Stage: "allow", Reason: "allowed",
+		Spoofed: "txn-token", Shadow: "access:" + string(identity.ReasonCondition), Lease: "l",
+	}
+	if got, ok := verdict.ParseLog(text(fields, metaLog)); !ok || got != want {
+		t.Errorf("%+v", got)
+	}
+	d.Allowed = false
+	if fields := d.metadata("id").GetFields(); fields[metaFilter] != nil || fields[metaLog] == nil {
+		t.Errorf("a denial tells %v", fields)
 	}
 }
 

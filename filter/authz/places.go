@@ -5,12 +5,9 @@ import (
 	"strings"
 )
 
-// leaseKey is the metadata by which the access log of a request tells which place
-// among those under way it had. Its own name is in it, and not the request's id:
-// not every mesh makes that itself.
-const leaseKey = "lease"
-
 // leaseOf is what the access log gets to give a place back: its key and its id.
+// The place's own name is in it, and not the request's id: not every mesh makes
+// that itself.
 func leaseOf(key, id string) string { return key + " " + id }
 
 // placeID is the name of the place that a request of the class will take, or ""

@@ -60,10 +60,10 @@ func TestAuditHoldsNoRequestIDOfTheCaller(t *testing.T) {
 			Response: &accesslogdata.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(status)},
 		}
 	}
-	if e := eventOf(entry(400)); e.RequestID != "" || e.Stage != "envoy" {
+	if e, _ := eventOf(entry(400)); e.RequestID != "" || e.Stage != "envoy" {
 		t.Errorf("%+v", e)
 	}
-	if e := eventOf(entry(503)); e.RequestID == "" {
+	if e, _ := eventOf(entry(503)); e.RequestID == "" {
 		t.Error("the id of a request that could not be decided is lost")
 	}
 }
@@ -91,7 +91,7 @@ func TestManyReservedHeadersAreTakenOffInTime(t *testing.T) {
 			t.Errorf("%s reaches the upstream", name)
 		}
 	}
-	if names := strings.Split(text(response.GetDynamicMetadata().GetFields(), "spoofed"), ","); len(names) > audit.MaxList || names[0] != "x-memgate-0" {
+	if names := strings.Split(logged(t, response).Spoofed, ","); len(names) > audit.MaxList || names[0] != "x-memgate-0" {
 		t.Errorf("%d names for the log", len(names))
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/problem"
+	"github.com/memgate/memgate/filter/verdict"
 )
 
 // Check is a check as Envoy makes it: by messages on the wire.
@@ -52,6 +53,16 @@ func (d *Decision) metadata(requestID string) *structpb.Struct {
 		out.Fields[m.name] = structpb.NewStringValue(m.value)
 	}
 	return out
+}
+
+// logged is what an answer tells the access log.
+func logged(t *testing.T, r *authv3.CheckResponse) verdict.Log {
+	t.Helper()
+	said, ok := verdict.ParseLog(text(r.GetDynamicMetadata().GetFields(), metaLog))
+	if !ok {
+		t.Errorf("the log is told %v", r.GetDynamicMetadata())
+	}
+	return said
 }
 
 // toCheck is the message that [answer] writes, made by the protobuf library.
