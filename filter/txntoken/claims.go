@@ -43,6 +43,9 @@ type Claims struct {
 	Kind string
 	// Principal is the id of that credential, safe to log ("tctx.principal").
 	Principal string
+	// Trust is how far what the caller says is believed, "trusted" or "unconfirmed", or
+	// empty where that was not decided ("tctx.trust").
+	Trust string
 	// Bound is what the credential is bound to and its sender has proven to hold, or empty
 	// ("tctx.bound"). The edge alone reads it.
 	Bound string
@@ -99,6 +102,10 @@ func (c *Claims) appendJSON(dst []byte) []byte {
 	dst = appendString(dst, c.Kind)
 	dst = append(dst, `,"principal":`...)
 	dst = appendString(dst, c.Principal)
+	if c.Trust != "" {
+		dst = append(dst, `,"trust":`...)
+		dst = appendString(dst, c.Trust)
+	}
 	if c.Bound != "" {
 		dst = append(dst, `,"bound":`...)
 		dst = appendString(dst, c.Bound)
@@ -147,6 +154,7 @@ func parseClaims(payload []byte) (*Claims, error) {
 		ID: r.text(m, "txn"), Issuer: r.text(m, "iss"), Audience: r.text(m, "aud"),
 		Subject: r.text(m, "sub"), Tenant: r.text(context, "tenant"), Agent: r.text(context, "agent"),
 		Kind: r.text(context, "kind"), Principal: r.text(context, "principal"), Bound: r.text(context, "bound"),
+		Trust:           r.text(context, "trust"),
 		PrincipalIssuer: r.text(context, "issuer"),
 		IssuedAt:        time.Unix(iat, 0).UTC(), Expires: time.Unix(exp, 0).UTC(),
 	}
@@ -183,7 +191,7 @@ func (c *Claims) valid() error {
 	if c.Subject == "" || c.Audience == "" || c.ID == "" {
 		return errSubject
 	}
-	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound, c.PrincipalIssuer} {
+	for _, s := range [...]string{c.ID, c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Trust, c.Bound, c.PrincipalIssuer} {
 		if !utf8.ValidString(s) {
 			return errEncoding
 		}

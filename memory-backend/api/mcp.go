@@ -254,6 +254,7 @@ type toolMemory struct {
 	Confidence float64  `json:"confidence"`
 	Status     string   `json:"status"`
 	Provenance string   `json:"provenance"`
+	Trust      string   `json:"trust"`
 	CreatedAt  *string  `json:"created_at"`
 	Score      *float64 `json:"score,omitempty"`
 }
@@ -273,7 +274,7 @@ func toolText(answer any) (string, error) {
 	if items, ok := members["memories"].([]memoryItem); ok {
 		list, size := []json.RawMessage{}, 0
 		for _, i := range items {
-			m := toolMemory{i.ID, i.Title, i.Content, i.Type, i.Tags, i.Confidence, i.Status, i.Provenance, i.CreatedAt, i.Score}
+			m := toolMemory{i.ID, i.Title, i.Content, i.Type, i.Tags, i.Confidence, i.Status, i.Provenance, i.Trust, i.CreatedAt, i.Score}
 			if strings.HasPrefix(m.Content, strings.TrimSuffix(m.Title, "...")) {
 				m.Title = "" // it says nothing more
 			}

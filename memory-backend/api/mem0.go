@@ -198,6 +198,9 @@ func (s *Server) mem0Add(c *call) (any, error) {
 	}
 	results := make([]mem0Memory, len(memories))
 	for i, m := range memories {
+		if err := s.mark(c, m); err != nil {
+			return nil, err
+		}
 		results[i] = mem0Shape(m)
 		results[i].Event, results[i].Data = string(memory.EventAdd), &mem0Data{m.Content}
 	}
@@ -207,7 +210,7 @@ func (s *Server) mem0Add(c *call) (any, error) {
 		return nil, err
 	}
 	w.At = at
-	return answer, s.Store.Add(c.Context(), c.id.Tenant, w, memories)
+	return answer, s.add(c, w, memories)
 }
 
 // mem0Message makes a memory of a message, and none of one that instructs the model.
@@ -429,7 +432,7 @@ func (s *Server) mem0Update(c *call) (any, error) {
 	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, c.PathValue("memory_id"), c.scope(), func(m *memory.Memory) error {
 		edit(m)
 		m.Updated = w.At
-		return nil
+		return s.remark(c, w, m)
 	})
 	if err != nil {
 		return nil, mem0NotFound(err)

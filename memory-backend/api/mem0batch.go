@@ -37,7 +37,7 @@ func (s *Server) mem0BatchUpdate(c *call) (any, error) {
 	err = s.Store.UpdateAll(c.Context(), c.id.Tenant, w, ids, c.scope(), func(i int, m *memory.Memory) error {
 		edits[i](m)
 		m.Updated = w.At
-		return nil
+		return s.remark(c, w, m)
 	})
 	if err != nil {
 		return nil, mem0NotFound(err)

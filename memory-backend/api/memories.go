@@ -120,9 +120,12 @@ func (s *Server) remember(c *call) (any, error) {
 	if err := errors.Join(f.err(), err); err != nil {
 		return nil, err
 	}
+	if err := s.mark(c, m); err != nil {
+		return nil, err
+	}
 	answer := map[string]any{
 		"memory_id": m.ID, "agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent),
-		"status": "success", "provenance": m.Provenance, "confidence": m.Confidence, "type": m.Type,
+		"status": written(m), "provenance": m.Provenance, "confidence": m.Confidence, "type": m.Type,
 	}
 	return answer, s.store(c, f, agent, []*memory.Memory{m}, answer)
 }
@@ -137,7 +140,7 @@ func (s *Server) store(c *call, f *form, agent string, memories []*memory.Memory
 		m.Agent, m.Actor, m.Writer = agent, agent, w.By
 		m.Created, m.Updated = w.At, w.At
 	}
-	return s.Store.Add(c.Context(), c.id.Tenant, w, memories)
+	return s.add(c, w, memories)
 }
 
 func (s *Server) batchRemember(c *call) (any, error) {
@@ -170,7 +173,10 @@ func (s *Server) batchRemember(c *call) (any, error) {
 	}
 	results := make([]result, len(memories))
 	for i, m := range memories {
-		results[i] = result{ID: m.ID, Status: "success", Action: "store", Reason: "Stored successfully", Type: m.Type}
+		if err := s.mark(c, m); err != nil {
+			return nil, err
+		}
+		results[i] = result{ID: m.ID, Status: written(m), Action: "store", Reason: "Stored successfully", Type: m.Type}
 	}
 	answer := map[string]any{
 		"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "total_submitted": len(memories),
@@ -357,7 +363,7 @@ func (s *Server) editMemory(c *call) (any, error) {
 			apply(m)
 		}
 		m.Updated = w.At
-		return nil
+		return s.remark(c, w, m)
 	})
 	if errors.Is(err, memory.ErrNotFound) {
 		return nil, memoryNotFound(agent)
@@ -367,7 +373,7 @@ func (s *Server) editMemory(c *call) (any, error) {
 	c.etag(m)
 	return map[string]any{
 		"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "memory_id": id,
-		"status": "success", "action": "updated", "updated_fields": fields,
+		"status": written(m), "action": "updated", "updated_fields": fields,
 	}, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/rights"
 )
 
 // Identity is what a valid Txn-Token says about the caller.
@@ -31,6 +32,7 @@ type Identity struct {
 	Session   string // the session's id, or ""
 	Principal string // the credential's id, safe to log
 	Scopes    []string
+	Trust     string // memory.TrustTrusted or TrustUnconfirmed; "" where the edge did not decide
 	Request   string // the id of the transaction, safe to log; for the log the request's own id takes its place
 }
 
@@ -51,13 +53,22 @@ type Config struct {
 	// Distinct refuses memories whose content is remembered already for the same agent, user, app and run.
 	Distinct bool
 
+	// Provisional is how long a fact or preference of an unconfirmed writer is valid when nobody else confirms it.
+	// 0: always. ProvisionalUnstated takes writers for unconfirmed of whom the edge does not say how they are trusted.
+	Provisional         time.Duration
+	ProvisionalUnstated bool
+	// Access records who read each memory.
+	Access bool
+
 	MaxBody int64         // bytes of a request's body; 2 MiB when 0
 	Timeout time.Duration // for one request; 15 s when 0
 }
 
 // Server is the http.Handler of the service.
 type Server struct {
-	Config
+	Config  // its Store is the Guard
+	guard   *rights.Guard
+	raw     memory.Store // what reviewers and those who export and erase see
 	mux     *http.ServeMux
 	mcp     http.Handler
 	metrics *metrics
@@ -115,6 +126,13 @@ var routes = []route{
 	{method: "POST", path: "/api/v2/agents/{agent_id}/conflicts/generate", handle: (*Server).needsModel, own: true},
 
 	{method: "POST", path: mcpPath, handle: (*Server).serveMCP, own: true},
+	{method: "GET", path: "/api/v2/agents/{agent_id}/memories/{memory_id}/history", handle: (*Server).history},
+	{method: "GET", path: "/api/v2/agents/{agent_id}/memories/{memory_id}/access", handle: (*Server).accesses},
+	{method: "POST", path: "/api/v2/agents/{agent_id}/memories/{memory_id}/confirm", handle: (*Server).confirmMemory},
+
+	{method: "GET", path: "/api/v2/quarantine", handle: (*Server).listQuarantine},
+	{method: "POST", path: "/api/v2/quarantine/{memory_id}/release", handle: (*Server).release},
+	{method: "POST", path: "/api/v2/quarantine/{memory_id}/reject", handle: (*Server).reject},
 
 	{method: "GET", path: "/v1/ping/", handle: (*Server).mem0Ping},
 	{method: "POST", path: "/v3/memories/add/", handle: (*Server).mem0Add},
@@ -159,7 +177,10 @@ func New(c Config) (*Server, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = 15 * time.Second
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), metrics: newMetrics(c.Metrics)}
+	s := &Server{raw: c.Store, mux: http.NewServeMux(), metrics: newMetrics(c.Metrics)}
+	s.guard = &rights.Guard{Store: c.Store, Now: c.Now, Access: c.Access}
+	c.Store = s.guard
+	s.Config = c
 	s.mcp = s.newMCP()
 	for _, r := range routes {
 		pattern := r.method + " " + r.path
@@ -235,7 +256,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 	id.Request = requestID(r, id.Request)
 	facts.id = id
-	answer, err := rt.handle(s, &call{Request: r, w: w, id: id})
+	r = r.WithContext(rights.By(r.Context(), id.Subject))
+	answer, err := s.answer(rt, &call{Request: r, w: w, id: id})
 	var replayed *memory.ReplayedError
 	if errors.As(err, &replayed) {
 		if err = s.answerAgain(w, replayed.Answer); err == nil {
@@ -257,6 +279,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		status = http.StatusOK
 	}
 	writeJSON(w, status, answer)
+}
+
+// answer handles a request, for the purpose that it names.
+func (s *Server) answer(rt route, c *call) (any, error) {
+	purpose, err := purposeOf(c.Request)
+	if err != nil {
+		return nil, err
+	}
+	c.Request = c.WithContext(context.WithValue(rights.For(c.Context(), purpose), markKey{}, markOf(c.Request)))
+	return rt.handle(s, c)
 }
 
 // requestID is the id that the edge gave a request. A Txn-Token may serve many
@@ -292,6 +324,13 @@ func (s *Server) problem(err error, id Identity) *problem {
 	case errors.Is(err, memory.ErrVersion):
 		return newProblem(http.StatusPreconditionFailed, "changed-meanwhile", "Changed meanwhile",
 			"The memory is not at the version that If-Match names; read it again.")
+	case errors.Is(err, rights.ErrConsent):
+		return newProblem(http.StatusForbidden, "consent-required", "Consent required",
+			"The user has not consented to being remembered, or has withdrawn it; nothing was stored.")
+	case errors.Is(err, rights.ErrHold):
+		return newProblem(http.StatusConflict, "legal-hold", "Legal hold", "A legal hold keeps the memory; nothing was deleted.")
+	case errors.Is(err, rights.ErrTooMany):
+		p = newProblem(http.StatusInsufficientStorage, "storage-full", "No room left", "No more refusals can be kept; erase users who withdrew instead.")
 	case errors.Is(err, memory.ErrReused):
 		return newProblem(http.StatusUnprocessableEntity, "idempotency-key-reused", "Idempotency key reused",
 			"The Idempotency-Key was used for another request; use a new one.")

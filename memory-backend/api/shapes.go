@@ -55,6 +55,19 @@ type memoryItem struct {
 	Score      *float64 `json:"score"`
 	Provenance string   `json:"provenance"`
 	ChangeType *string  `json:"change_type"`
+
+	Trust       string  `json:"trust"`
+	Principal   *string `json:"principal"`
+	Provisional *string `json:"provisional_until"`
+	Hold        *string `json:"legal_hold"`
+}
+
+// trustOf says how the writer of a memory is trusted: not, where nobody said so.
+func trustOf(m *memory.Memory) string {
+	if m.Trust == "" {
+		return memory.TrustUnconfirmed
+	}
+	return m.Trust
 }
 
 func (s *Server) item(m *memory.Memory, score *float64) memoryItem {
@@ -67,10 +80,13 @@ func (s *Server) item(m *memory.Memory, score *float64) memoryItem {
 		Status: m.StatusAt(s.Now()), Tags: list(m.Tags), CreatedAt: stamp(m.Created), UpdatedAt: stamp(m.Updated),
 		ExpiredAt: stamp(m.ExpiredAt), ExpiredBy: optional(m.ExpiredBy), ActorID: optional(m.Actor),
 		Source: optional(m.Source), SourceRef: optional(m.SourceRef), AgentID: optional(m.Agent), Score: score,
-		Provenance: m.Provenance,
+		Provenance: m.Provenance, Trust: trustOf(m), Principal: optional(m.Writer), Provisional: stamp(m.Provisional), Hold: optional(m.Hold),
 	}
 	if i.Status == memory.StatusExpired && i.ExpiredAt == nil {
 		i.ExpiredAt = stamp(m.Expires)
+		if m.Expires.IsZero() {
+			i.ExpiredAt = stamp(m.Provisional)
+		}
 	}
 	return i
 }
@@ -91,6 +107,9 @@ type mem0Memory struct {
 	CreatedAt  *string         `json:"created_at"`
 	UpdatedAt  *string         `json:"updated_at"`
 	Expiration *string         `json:"expiration_date"`
+	Trust      string          `json:"trust"`
+	Principal  *string         `json:"principal"`
+	Held       bool            `json:"held,omitempty"`
 	Score      *float64        `json:"score,omitempty"`
 	Event      string          `json:"event,omitempty"`
 	Data       *mem0Data       `json:"data,omitempty"`
@@ -107,6 +126,7 @@ func mem0Shape(m *memory.Memory) mem0Memory {
 		ID: m.ID, Memory: m.Content, UserID: optional(m.User), AgentID: optional(m.Agent), AppID: optional(m.App),
 		RunID: optional(m.Run), ActorID: optional(m.Actor), Role: optional(m.Role), Hash: hex.EncodeToString(sum[:]),
 		Metadata: m.Metadata, Categories: list(m.Category), CreatedAt: stamp(m.Created), UpdatedAt: stamp(m.Updated),
+		Trust: trustOf(m), Principal: optional(m.Writer), Held: m.Held,
 	}
 	if len(o.Metadata) == 0 {
 		o.Metadata = json.RawMessage("null")

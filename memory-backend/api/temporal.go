@@ -150,12 +150,20 @@ func (f *form) cursor() *memory.Position {
 	if !ok {
 		return nil
 	}
+	p := decodeCursor(text)
+	if p == nil {
+		f.fail("cursor", "value_error", "Value error, use the next_cursor of the answer before")
+	}
+	return p
+}
+
+// decodeCursor reads what cursorOf wrote; nil for what it did not.
+func decodeCursor(text string) *memory.Position {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	created, seq, found := strings.Cut(string(raw), ".")
 	micros, err1 := strconv.ParseInt(created, 10, 64)
 	number, err2 := strconv.ParseInt(seq, 10, 64)
 	if err != nil || err1 != nil || err2 != nil || !found || number < 0 {
-		f.fail("cursor", "value_error", "Value error, use the next_cursor of the answer before")
 		return nil
 	}
 	return &memory.Position{Created: time.UnixMicro(micros).UTC(), Seq: number}

@@ -38,6 +38,8 @@ type options struct {
 	drain                        time.Duration
 	logLevel                     string
 	distinct                     bool
+	provisional                  time.Duration
+	unstated, access             bool
 	tlsCert, tlsKey, tlsClientCA string // paths
 }
 
@@ -74,6 +76,10 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	f.DurationVar(&o.drain, "drain-timeout", 20*time.Second, "time for requests under way after SIGTERM")
 	f.BoolVar(&o.distinct, "refuse-duplicates", false,
 		"refuse, with 409, a memory whose content is remembered already for the same agent, user, app and run")
+	f.DurationVar(&o.provisional, "provisional-for", time.Hour,
+		"how long a fact or preference of an unconfirmed writer is recalled when no other principal confirms it; 0: always")
+	f.BoolVar(&o.unstated, "provisional-unstated", false, "take writers for unconfirmed whose Txn-Token does not say how they are trusted")
+	f.BoolVar(&o.access, "access-log", false, "record who reads each memory; a read that cannot be recorded fails")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -88,7 +94,7 @@ func (o *options) check() (slog.Level, error) {
 		return level, errors.New("--txn-jwks is required")
 	case o.issuer == "" || o.audience == "":
 		return level, errors.New("--txn-issuer and --txn-audience must not be empty")
-	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0:
+	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0 || o.provisional < 0:
 		return level, errors.New("limits and times must be positive")
 	}
 	if err := o.checkTLS(); err != nil {
@@ -124,7 +130,7 @@ func identify(v *txntoken.Verifier) func(context.Context, []string) (api.Identit
 			}
 			return api.Identity{}, err
 		}
-		id := api.Identity{Tenant: c.Tenant, Subject: c.Subject, Agent: c.Agent, Principal: c.Principal, Request: c.ID, Scopes: c.Scopes}
+		id := api.Identity{Tenant: c.Tenant, Subject: c.Subject, Agent: c.Agent, Principal: c.Principal, Trust: c.Trust, Request: c.ID, Scopes: c.Scopes}
 		if c.Kind == "session" {
 			id.Session = c.Principal
 		}
@@ -162,7 +168,8 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		}, func() float64 { return float64(store.OpenFiles()) }))
 	handler, err := api.New(api.Config{
 		Store: store, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
-		Metrics: reg, Distinct: o.distinct, MaxBody: o.maxBody, Timeout: o.timeout,
+		Metrics: reg, Distinct: o.distinct,
+		Provisional: o.provisional, ProvisionalUnstated: o.unstated, Access: o.access, MaxBody: o.maxBody, Timeout: o.timeout,
 	})
 	if err != nil {
 		return err
