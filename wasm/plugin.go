@@ -17,6 +17,10 @@ const (
 	maxPolicies = 512
 	// fetchTimeout is how long memgate may take to serve one, in milliseconds.
 	fetchTimeout = 1000
+	// fetchTries is how often a content policy is asked for: while a new policy
+	// spreads, one instance of memgate may have decided by it and another not know
+	// it yet. No answer at all counts as three.
+	fetchTries = 6
 	// authority is the host that memgate's HTTP port is addressed by.
 	authority = "memgate"
 )
@@ -79,6 +83,11 @@ var (
 // that waits asks by itself: an answer to one stream cannot be relied on by
 // another, as the proxy cancels a callout when its stream ends.
 func (p *plugin) fetch(digest string, then func(*inspect.Rules)) error {
+	return p.try(digest, fetchTries, then)
+}
+
+// try is [plugin.fetch] with so many tries left.
+func (p *plugin) try(digest string, left int, then func(*inspect.Rules)) error {
 	_, err := proxywasm.DispatchHttpCall(p.Cluster, [][2]string{
 		{":method", "GET"},
 		{":path", "/v1/content/" + digest},
@@ -87,6 +96,13 @@ func (p *plugin) fetch(digest string, then func(*inspect.Rules)) error {
 		{"accept", "application/octet-stream"},
 	}, nil, nil, fetchTimeout, func(_, size, _ int) {
 		rules, err := p.fetchedPolicy(digest, size)
+		left--
+		if errors.Is(err, errLength) {
+			left -= 2
+		}
+		if err != nil && left > 0 && p.try(digest, left, then) == nil {
+			return
+		}
 		if err != nil {
 			p.failed.Increment(1)
 			proxywasm.LogError("memgate: content policy " + digest + ": " + err.Error())

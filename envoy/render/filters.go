@@ -10,9 +10,11 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -123,11 +125,33 @@ func wasmFilter(p *policy.Policy) (*wasmfilterv3.Wasm, error) {
 	}}, nil
 }
 
+// anotherInstance asks another instance, or opens the stream of the access log
+// there, where one cannot be reached or is about to end, so that none is missed.
+// What may have been decided already is not asked again: it would count twice. All
+// tries together have the service's time.
+func anotherInstance() *corev3.RetryPolicy {
+	return &corev3.RetryPolicy{
+		RetryOn:    "connect-failure,refused-stream,reset-before-request",
+		NumRetries: u32(2),
+		// The longest interval is for Envoy also what each try may take.
+		RetryBackOff: &corev3.BackoffStrategy{
+			BaseInterval: durationpb.New(5 * time.Millisecond), MaxInterval: durationpb.New(CheckTimeout),
+		},
+		RetryHostPredicate: []*corev3.RetryPolicy_RetryHostPredicate{{
+			Name: "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &corev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: &anypb.Any{
+				TypeUrl: "type.googleapis.com/" + string(new(previousv3.PreviousHostsPredicate).ProtoReflect().Descriptor().FullName()),
+			}},
+		}},
+		HostSelectionRetryMaxAttempts: 3,
+	}
+}
+
 // grpcService is memgate's gRPC port.
 func grpcService(timeout time.Duration) *corev3.GrpcService {
 	s := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ClusterGRPC},
-	}}
+	}, RetryPolicy: anotherInstance()}
 	if timeout > 0 {
 		s.Timeout = durationpb.New(timeout)
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -8,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	accesslogdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -37,27 +41,69 @@ type AccessLog struct {
 	metrics *Metrics
 	write   func(*audit.Event) error
 	ended   func(tenant, lease string)
+
+	taken   atomic.Int64  // entries, of all streams
+	ending  chan struct{} // closed by End
+	readers sync.WaitGroup
 }
 
 // NewAccessLog returns a receiver that hands each event to write, and to ended
 // which place among those under way it was; see [Service.Release].
 func NewAccessLog(log *slog.Logger, metrics *Metrics, write func(*audit.Event) error, ended func(tenant, lease string)) *AccessLog {
-	return &AccessLog{log: log, metrics: metrics, write: write, ended: ended}
+	return &AccessLog{log: log, metrics: metrics, write: write, ended: ended, ending: make(chan struct{})}
 }
 
-// StreamAccessLogs reads entries until Envoy closes the stream.
+// End ends all streams, once nothing was logged for the time quiet, or when ctx
+// ends. Envoy by itself keeps a stream for as long as it lives; one that is ended
+// it opens anew, with another instance if there is one. Call it once.
+func (a *AccessLog) End(ctx context.Context, quiet time.Duration) {
+	defer close(a.ending)
+	wait := time.NewTimer(quiet)
+	defer wait.Stop()
+	for taken := int64(-1); taken != a.taken.Load(); wait.Reset(quiet) {
+		taken = a.taken.Load()
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Wait waits until each entry that was taken is written. Call it when the server
+// has ended.
+func (a *AccessLog) Wait() { a.readers.Wait() }
+
+// StreamAccessLogs reads entries until Envoy closes the stream, or [AccessLog.End]
+// does.
 func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
+	read := make(chan error, 1)
+	a.readers.Go(func() { read <- a.read(stream) })
+	select {
+	case err := <-read:
+		if err != nil {
+			return err
+		}
+	case <-a.ending:
+	}
+	return stream.SendAndClose(&alsv3.StreamAccessLogsResponse{})
+}
+
+// read takes entries until the stream ends.
+func (a *AccessLog) read(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
 	for {
 		msg, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&alsv3.StreamAccessLogsResponse{})
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, entry := range msg.GetHttpLogs().GetLogEntry() {
+		entries := msg.GetHttpLogs().GetLogEntry()
+		for _, entry := range entries {
 			a.receive(entry)
 		}
+		a.taken.Add(int64(len(entries)))
 	}
 }
 

@@ -36,6 +36,8 @@ import (
 // Limits of the process.
 const (
 	drainFor       = 5 * time.Second  // for requests under way at the end
+	drainLog       = 2 * time.Second  // for access log entries, meanwhile
+	logQuiet       = time.Second / 2  // after which no more are expected: Envoy sends them four times a second
 	drainHTTP      = time.Second      // for those of the HTTP port, after that
 	maxMessage     = 4 << 20          // bytes of one gRPC message
 	maxStreams     = 10_000           // concurrent checks of one Envoy connection
@@ -141,7 +143,8 @@ func Run(ctx context.Context, o Options) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	s.service.Register(grpcServer)
-	alsv3.RegisterAccessLogServiceServer(grpcServer, authz.NewAccessLog(s.log, decisions, s.writeAudit, s.service.Release))
+	entries := authz.NewAccessLog(s.log, decisions, s.writeAudit, s.service.Release)
+	alsv3.RegisterAccessLogServiceServer(grpcServer, entries)
 	rlsv3.RegisterRateLimitServiceServer(grpcServer, authz.NewRateLimits(s.service, s.writeAudit))
 	healthv1.RegisterHealthServer(grpcServer, s.health)
 	httpServer := &http.Server{
@@ -173,7 +176,7 @@ func Run(ctx context.Context, o Options) error {
 		err = nil
 	case err = <-failed:
 	}
-	s.drain(grpcServer, httpServer)
+	s.drain(grpcServer, entries, httpServer)
 	return err
 }
 
@@ -181,7 +184,7 @@ func Run(ctx context.Context, o Options) error {
 // what takes longer than drainFor. The HTTP port stays open for as long as the
 // gRPC port has something to finish: /readyz says that no more should come, and
 // upstreams can still check the Txn-Token of what was let through.
-func (s *Server) drain(g *grpc.Server, h *http.Server) {
+func (s *Server) drain(g *grpc.Server, entries *authz.AccessLog, h *http.Server) {
 	s.running.Store(false)
 	s.health.Shutdown()
 	s.log.Info("draining")
@@ -192,12 +195,15 @@ func (s *Server) drain(g *grpc.Server, h *http.Server) {
 		g.GracefulStop()
 		close(done)
 	}()
+	logs, stop := context.WithTimeout(ctx, drainLog)
+	defer stop()
+	entries.End(logs, logQuiet)
 	select {
 	case <-done:
 	case <-ctx.Done():
-		// Envoy keeps its log stream open for as long as it lives.
 		g.Stop()
 	}
+	entries.Wait()
 	ctx, cancel = context.WithTimeout(context.Background(), drainHTTP)
 	defer cancel()
 	if err := h.Shutdown(ctx); err != nil {

@@ -100,6 +100,8 @@ func (e *edge) deployment(at meta) resource[deploymentSpec] {
 			{Name: "run", EmptyDir: &emptyDir{"64Mi"}},
 		},
 	}
+	// Until every Envoy has heard that the pod ends, it goes on answering.
+	pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds = 5
 	if e.PullSecret != "" {
 		pod.ImagePullSecrets = []localRef{{e.PullSecret}}
 	}

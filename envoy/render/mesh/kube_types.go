@@ -101,6 +101,16 @@ type containerObj struct {
 	Resources       resources       `yaml:"resources"`
 	SecurityContext containerGuard  `yaml:"securityContext"`
 	VolumeMounts    []mount         `yaml:"volumeMounts"`
+	Lifecycle       lifecycle       `yaml:"lifecycle"`
+}
+
+// lifecycle keeps a pod that ends serving for a while.
+type lifecycle struct {
+	PreStop struct {
+		Sleep struct {
+			Seconds int `yaml:"seconds"`
+		} `yaml:"sleep"`
+	} `yaml:"preStop"`
 }
 
 type envFrom struct {
