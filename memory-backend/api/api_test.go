@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/receipt"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
@@ -41,13 +44,17 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		part := strings.SplitN(values[0]+"//", "/", 3)
 		return Identity{Tenant: part[0], Agent: part[1], Session: strings.Trim(part[2], "/"), Subject: "sub", Principal: "key-1", Request: "req-1"}, nil
 	}
-	store, err := sqlite.Open(sqlite.Config{Dir: t.TempDir(), Now: time.Now, Random: rand.Reader})
+	store := openStore(t, t.TempDir())
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	signer, err := receipt.NewSigner(key, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := Config{
-		Store: store, Now: func() time.Time { return w.now }, Random: rand.Reader, Metrics: prometheus.NewRegistry(),
+		Store: store, Receipts: receipt.NewBook(signer, filepath.Join(t.TempDir(), "receipts")), Now: func() time.Time { return w.now }, Random: rand.Reader, Metrics: prometheus.NewRegistry(),
 		Verify: func(_ context.Context, values []string) (Identity, error) { return w.verify(values) },
 	}
 	for _, f := range change {
@@ -57,6 +64,17 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// openStore opens a store that is not encrypted.
+func openStore(t *testing.T, dir string) memory.Store {
+	t.Helper()
+	store, err := sqlite.Open(sqlite.Config{Dir: dir, Now: time.Now, Random: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store
 }
 
 type answer struct {
@@ -149,7 +167,7 @@ func (w *world) recall(token, agent, body string) string {
 
 // sample fills the parameters of a path.
 func sample(path string) string {
-	return strings.NewReplacer("{agent_id}", "bot", "{memory_id}", "0", "{entity_type}", "user", "{entity_name}", "x").Replace(path)
+	return strings.NewReplacer("{agent_id}", "bot", "{memory_id}", "0", "{entity_type}", "user", "{entity_name}", "x", "{user_id}", "u", "{receipt_id}", "r").Replace(path)
 }
 
 func TestEveryRouteNeedsAToken(t *testing.T) {

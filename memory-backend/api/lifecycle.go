@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/rights"
 )
 
 // expireMemory stamps a memory expired: it stays, and recall says of it that it no longer holds.
@@ -40,6 +41,9 @@ func (s *Server) setLifecycle(c *call, status, reason string) (any, error) {
 		return nil, err
 	}
 	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+		if m.Hold != "" && status == memory.StatusExpired {
+			return rights.ErrHold
+		}
 		m.Status, m.ExpiredBy, m.ExpiredAt, m.Updated = status, reason, time.Time{}, w.At
 		if status == memory.StatusExpired {
 			m.ExpiredAt = w.At

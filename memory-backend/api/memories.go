@@ -12,6 +12,9 @@ import (
 	"github.com/memgate/memgate/memory-backend/memory"
 )
 
+// maxExpiresIn is the longest time after which a memory can be said to expire, in seconds: ten years.
+const maxExpiresIn = 10 * 366 * 24 * 3600
+
 // maxFilters is how many types or tags a recall can name.
 const maxFilters = 50
 
@@ -88,6 +91,12 @@ func (s *Server) readMemory(f *form) (*memory.Memory, error) {
 	}
 	if m.Status == memory.StatusExpired && (m.ExpiredAt.IsZero() || m.ExpiredBy == "") {
 		*f.issues = append(*f.issues, issue{"value_error", f.loc, "Value error, An expired memory must have both expired_at and expired_by"})
+	}
+	if seconds, ok := f.integer("expires_in", 1); ok {
+		if seconds > maxExpiresIn {
+			f.fail("expires_in", "less_than_equal", "Input should be at most "+strconv.Itoa(maxExpiresIn)+" seconds")
+		}
+		m.Expires = s.now().Add(time.Duration(seconds) * time.Second)
 	}
 	if m.Status == memory.StatusActive {
 		m.ExpiredAt, m.ExpiredBy = time.Time{}, ""

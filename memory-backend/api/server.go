@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/receipt"
 	"github.com/memgate/memgate/memory-backend/rights"
 )
 
@@ -40,15 +41,16 @@ type Identity struct {
 // token is valid.
 var ErrUnavailable = errors.New("api: tokens cannot be verified now")
 
-// Config is what a Server needs. Store, Verify, Now and Random are required.
+// Config is what a Server needs. Store, Verify, Receipts, Now and Random are required.
 type Config struct {
-	Store   memory.Store
-	Verify  func(ctx context.Context, values []string) (Identity, error) // all values of the header Txn-Token
-	Ready   func(ctx context.Context) error                              // beside the store's; may be nil
-	Now     func() time.Time
-	Random  io.Reader            // for ids; must be safe for concurrent use
-	Log     *slog.Logger         // nil: no log
-	Metrics *prometheus.Registry // nil: no metrics, and no /metrics
+	Store    memory.Store
+	Receipts *receipt.Book                                                // signs and keeps what was erased
+	Verify   func(ctx context.Context, values []string) (Identity, error) // all values of the header Txn-Token
+	Ready    func(ctx context.Context) error                              // beside the store's; may be nil
+	Now      func() time.Time
+	Random   io.Reader            // for ids; must be safe for concurrent use
+	Log      *slog.Logger         // nil: no log
+	Metrics  *prometheus.Registry // nil: no metrics, and no /metrics
 
 	// Distinct refuses memories whose content is remembered already for the same agent, user, app and run.
 	Distinct bool
@@ -133,6 +135,15 @@ var routes = []route{
 	{method: "GET", path: "/api/v2/quarantine", handle: (*Server).listQuarantine},
 	{method: "POST", path: "/api/v2/quarantine/{memory_id}/release", handle: (*Server).release},
 	{method: "POST", path: "/api/v2/quarantine/{memory_id}/reject", handle: (*Server).reject},
+	{method: "POST", path: "/api/v2/erase", handle: (*Server).erase},
+	{method: "GET", path: "/api/v2/receipts/{receipt_id}", handle: (*Server).getReceipt},
+	{method: "GET", path: "/api/v2/receipt-keys", open: (*Server).receiptKeys},
+	{method: "POST", path: "/api/v2/hold", handle: (*Server).hold},
+	{method: "POST", path: "/api/v2/unhold", handle: (*Server).unhold},
+	{method: "GET", path: "/api/v2/users/{user_id}/consent", handle: (*Server).getConsent},
+	{method: "PUT", path: "/api/v2/users/{user_id}/consent", handle: (*Server).putConsent},
+	{method: "GET", path: "/api/v2/data-policy", handle: (*Server).getPolicy},
+	{method: "PUT", path: "/api/v2/data-policy", handle: (*Server).putPolicy},
 
 	{method: "GET", path: "/v1/ping/", handle: (*Server).mem0Ping},
 	{method: "POST", path: "/v3/memories/add/", handle: (*Server).mem0Add},
@@ -165,8 +176,8 @@ var routes = []route{
 
 // New returns a Server.
 func New(c Config) (*Server, error) {
-	if c.Store == nil || c.Verify == nil || c.Now == nil || c.Random == nil {
-		return nil, errors.New("api: Store, Verify, Now and Random are required")
+	if c.Store == nil || c.Verify == nil || c.Receipts == nil || c.Now == nil || c.Random == nil {
+		return nil, errors.New("api: Store, Verify, Receipts, Now and Random are required")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -28,6 +28,7 @@ const (
 	FieldExpires
 	FieldMetadata
 	FieldProvisional // a time
+	FieldExpiredAt   // when it was stamped expired
 	FieldHeld        // "true" or "false"
 	FieldHold        // "true" or "false": whether there is a legal hold
 )
@@ -175,6 +176,8 @@ func (c Cond) match(m *Memory) bool {
 		return matchMetadata(c, m.Metadata)
 	case FieldProvisional:
 		return matchTime(c, m.Provisional)
+	case FieldExpiredAt:
+		return matchTime(c, m.ExpiredAt)
 	case FieldHeld:
 		return matchText(c, strconv.FormatBool(m.Held))
 	case FieldHold:

@@ -104,6 +104,9 @@ type Write struct {
 	// Forget makes Delete and DeleteIDs leave nothing: no history, no record of who read them, and no answer that
 	// is kept for an idempotency key of the tenant.
 	Forget bool
+	// ForgetUser and ForgetAgent make Delete, with Forget, also drop the histories of what was deleted before and was
+	// about this user, or this agent's. "" for none.
+	ForgetUser, ForgetAgent string
 }
 
 // Once names a write, so that repeating it has no further effect.

@@ -28,28 +28,34 @@ const (
 
 // Receipt says what was destroyed. It holds no content, and no more of whose it was than the caller puts in.
 type Receipt struct {
-	ID       string    // UUID; set by Sign
-	Issuer   string    // the service
-	At       time.Time // to the second
-	By       string    // the verified subject or operator who asked for it
-	Tenant   string
-	What     string   // "tenant", "user", "agent", "memory" or "filter"
-	Of       string   // which user, agent, memory or filter; "" for a tenant
-	Memories int      // how many; -1 if that could not be known
-	Keys     []string // identifiers of the data keys that were destroyed
+	ID        string    // UUID; set by Sign
+	Issuer    string    // the service
+	At        time.Time // to the second
+	By        string    // the verified subject or operator who asked for it
+	Tenant    string
+	What      string   // "tenant", "user", "agent", "memory" or "filter"
+	Of        string   // which user, agent, memory or filter; "" for a tenant
+	Memories  int      // how many; -1 if that could not be known
+	Held      int      // how many of those that were asked for a legal hold kept
+	Verified  bool     // they were looked for afterwards, and none was found
+	Compacted bool     // what they left in the service's files was overwritten and given back
+	Keys      []string // identifiers of the data keys that were destroyed
 }
 
 // claims is how a receipt is written (RFC 7519 names where it has one).
 type claims struct {
-	ID       string   `json:"jti"`
-	Issuer   string   `json:"iss"`
-	At       int64    `json:"iat"`
-	By       string   `json:"sub"`
-	Tenant   string   `json:"tenant"`
-	What     string   `json:"destroyed"`
-	Of       string   `json:"of,omitempty"`
-	Memories int      `json:"memories"`
-	Keys     []string `json:"keys,omitempty"`
+	ID        string   `json:"jti"`
+	Issuer    string   `json:"iss"`
+	At        int64    `json:"iat"`
+	By        string   `json:"sub"`
+	Tenant    string   `json:"tenant"`
+	What      string   `json:"destroyed"`
+	Of        string   `json:"of,omitempty"`
+	Memories  int      `json:"memories"`
+	Held      int      `json:"kept_by_legal_hold,omitempty"`
+	Verified  bool     `json:"verified,omitempty"`
+	Compacted bool     `json:"compacted,omitempty"`
+	Keys      []string `json:"keys,omitempty"`
 }
 
 // Signer signs receipts.
@@ -93,7 +99,7 @@ func (s *Signer) Sign(r Receipt) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(claims{id.String(), r.Issuer, r.At.Unix(), r.By, r.Tenant, r.What, r.Of, r.Memories, r.Keys})
+	body, err := json.Marshal(claims{id.String(), r.Issuer, r.At.Unix(), r.By, r.Tenant, r.What, r.Of, r.Memories, r.Held, r.Verified, r.Compacted, r.Keys})
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +161,7 @@ func Verify(signed string, jwks []byte) (*Receipt, error) {
 	if err := strict(raw[1], &c); err != nil {
 		return nil, fmt.Errorf("%w: its claims are malformed", ErrInvalid)
 	}
-	return &Receipt{c.ID, c.Issuer, time.Unix(c.At, 0).UTC(), c.By, c.Tenant, c.What, c.Of, c.Memories, c.Keys}, nil
+	return &Receipt{c.ID, c.Issuer, time.Unix(c.At, 0).UTC(), c.By, c.Tenant, c.What, c.Of, c.Memories, c.Held, c.Verified, c.Compacted, c.Keys}, nil
 }
 
 // strict decodes one JSON object that has no other members.

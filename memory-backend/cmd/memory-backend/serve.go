@@ -38,7 +38,7 @@ type options struct {
 	drain                        time.Duration
 	logLevel                     string
 	distinct                     bool
-	provisional                  time.Duration
+	provisional, sweep           time.Duration
 	unstated, access             bool
 	tlsCert, tlsKey, tlsClientCA string // paths
 }
@@ -79,6 +79,7 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	f.DurationVar(&o.provisional, "provisional-for", time.Hour,
 		"how long a fact or preference of an unconfirmed writer is recalled when no other principal confirms it; 0: always")
 	f.BoolVar(&o.unstated, "provisional-unstated", false, "take writers for unconfirmed whose Txn-Token does not say how they are trusted")
+	f.DurationVar(&o.sweep, "sweep-every", time.Hour, "how often what is kept no longer is forgotten")
 	f.BoolVar(&o.access, "access-log", false, "record who reads each memory; a read that cannot be recorded fails")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -94,7 +95,7 @@ func (o *options) check() (slog.Level, error) {
 		return level, errors.New("--txn-jwks is required")
 	case o.issuer == "" || o.audience == "":
 		return level, errors.New("--txn-issuer and --txn-audience must not be empty")
-	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0 || o.provisional < 0:
+	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0 || o.provisional < 0 || o.sweep <= 0:
 		return level, errors.New("limits and times must be positive")
 	}
 	if err := o.checkTLS(); err != nil {
@@ -138,6 +139,34 @@ func identify(v *txntoken.Verifier) func(context.Context, []string) (api.Identit
 	}
 }
 
+// sweepEvery forgets what is kept no longer, at once and then in intervals, until ctx ends. It closes what it
+// returns when it is done.
+func sweepEvery(ctx context.Context, interval time.Duration, handler *api.Server, log *slog.Logger) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			n, err := handler.Sweep(ctx)
+			switch {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				log.Error("retention", "memories", n, "error", err.Error())
+			case n > 0:
+				log.Info("retention", "memories", n)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return done
+}
+
 // serve runs the service until ctx ends, then finishes the requests under way.
 func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 	level, err := o.check()
@@ -166,8 +195,12 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "memory_backend_open_tenants", Help: "Tenants' files that are open.",
 		}, func() float64 { return float64(store.OpenFiles()) }))
+	book, err := o.book()
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Store: store, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
+		Store: store, Receipts: book, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
 		Metrics: reg, Distinct: o.distinct,
 		Provisional: o.provisional, ProvisionalUnstated: o.unstated, Access: o.access, MaxBody: o.maxBody, Timeout: o.timeout,
 	})
@@ -197,6 +230,10 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		log.Warn("no keys to verify tokens with yet", "error", err.Error())
 	}
 	log.Info("listening", "address", listener.Addr().String())
+	sweeping, stopSweeping := context.WithCancel(ctx)
+	defer stopSweeping()
+	swept := sweepEvery(sweeping, o.sweep, handler, log)
+	defer func() { stopSweeping(); <-swept }()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConnections)) }()
 	select {

@@ -29,6 +29,19 @@ func (o *dataOptions) signer() (*receipt.Signer, error) {
 	return receipt.NewSigner(key, rand.Reader)
 }
 
+// issuer is what receipts name as the one who states.
+const issuer = "memory-backend"
+
+// book returns what signs and keeps receipts, if it can keep one now.
+func (o *dataOptions) book() (*receipt.Book, error) {
+	signer, err := o.signer()
+	if err != nil {
+		return nil, err
+	}
+	b := receipt.NewBook(signer, filepath.Join(o.data, "receipts"))
+	return b, b.Ready()
+}
+
 func newTenant(env func(string) (string, bool)) *cobra.Command {
 	var o dataOptions
 	var by string
@@ -68,7 +81,7 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 				return err
 			}
 			defer func() { err = errors.Join(err, store.Close()) }()
-			signer, err := o.signer() // before anything is destroyed that could not be stated then
+			book, err := o.book() // before anything is destroyed that could not be stated then
 			if err != nil {
 				return err
 			}
@@ -82,13 +95,10 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 			if err != nil {
 				return err
 			}
-			signed, err := signer.Sign(receipt.Receipt{Issuer: "memory-backend", At: time.Now(), By: by, Tenant: args[0], What: "tenant",
+			_, signed, err := book.Sign(receipt.Receipt{Issuer: issuer, At: time.Now(), By: by, Tenant: args[0], What: "tenant",
 				Memories: dropped.Memories, Keys: dropped.Keys})
-			if err != nil {
-				return err
-			}
 			printf(cmd.OutOrStdout(), "%s\n", signed)
-			return keepReceipt(filepath.Join(o.data, "receipts"), signed)
+			return err
 		},
 	}
 	drop.Flags().StringVar(&by, "by", "operator", "who asks for it, for the receipt")
@@ -113,19 +123,6 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 		},
 	})
 	return cmd
-}
-
-// keepReceipt stores a receipt in a file of its own.
-func keepReceipt(dir, signed string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, time.Now().UTC().Format("20060102T150405Z")+"-*.jws")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(signed + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func newReceipt(env func(string) (string, bool)) *cobra.Command {
@@ -170,8 +167,8 @@ func newReceipt(env func(string) (string, bool)) *cobra.Command {
 			if r.Memories < 0 {
 				memories = "an unknown number of memories"
 			}
-			printf(cmd.OutOrStdout(), "valid: receipt %s of %s\n%s destroyed %s %q of tenant %q: %s, data keys %s\n", r.ID, r.At.Format(time.RFC3339),
-				r.By, r.What, r.Of, r.Tenant, memories, strings.Join(r.Keys, ", "))
+			printf(cmd.OutOrStdout(), "valid: receipt %s of %s\n%s destroyed %s %q of tenant %q: %s, data keys %s; %d kept by a legal hold\n", r.ID, r.At.Format(time.RFC3339),
+				r.By, r.What, r.Of, r.Tenant, memories, strings.Join(r.Keys, ", "), r.Held)
 			return nil
 		},
 	}

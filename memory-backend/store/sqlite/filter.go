@@ -109,7 +109,7 @@ var listColumns = map[memory.Field]hashed{
 // columns that hold microseconds, which 0 means none in.
 var timeColumns = map[memory.Field]string{
 	memory.FieldCreated: "m.created", memory.FieldUpdated: "m.updated", memory.FieldExpires: "m.expires",
-	memory.FieldProvisional: "m.provisional",
+	memory.FieldProvisional: "m.provisional", memory.FieldExpiredAt: "m.expired_at",
 }
 
 // columns that hold whether something is so; filters compare it as the text "true" or "false".

@@ -119,3 +119,62 @@ func forget(ctx context.Context, t *writeTx, ids []string) error {
 	}
 	return t.exec(ctx, `DELETE FROM once`)
 }
+
+// forgetDeleted removes the histories of memories that were deleted before and were a user's or an agent's, and
+// the answers that are kept, also when there was nothing to delete.
+func forgetDeleted(ctx context.Context, t *writeTx, w memory.Write) error {
+	if err := t.exec(ctx, `DELETE FROM once`); err != nil {
+		return err
+	}
+	const orphaned = ` FROM changes WHERE memory NOT IN (SELECT id FROM memories)`
+	if w.ForgetAgent != "" {
+		agent, err := t.keys.Hash(hashAgent, w.ForgetAgent)
+		if err != nil {
+			return err
+		}
+		if err := t.exec(ctx, `DELETE`+orphaned+` AND agent = ?`, agent); err != nil {
+			return err
+		}
+	}
+	if w.ForgetUser == "" {
+		return nil
+	}
+	// Whom a change was about is sealed, so each that is left of a deleted memory is opened.
+	var gone []int64
+	collect := func() error {
+		rows, err := t.tx.QueryContext(ctx, `SELECT seq, id, who`+orphaned)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var seq int64
+			var id string
+			var who []byte
+			if err := rows.Scan(&seq, &id, &who); err != nil {
+				return err
+			}
+			opened, err := t.keys.Open(sealWho, id, who)
+			if err != nil {
+				return foreign(err)
+			}
+			list, err := cutStrings(opened)
+			if err != nil || len(list) < 2 {
+				return errList
+			}
+			if list[0] == w.ForgetUser {
+				gone = append(gone, seq)
+			}
+		}
+		return rows.Err()
+	}
+	if err := collect(); err != nil {
+		return err
+	}
+	for _, seq := range gone {
+		if err := t.exec(ctx, `DELETE FROM changes WHERE seq = ?`, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -228,7 +228,9 @@ func (s *Store) UpdateAll(ctx context.Context, tenant string, w memory.Write, id
 func (s *Store) Delete(ctx context.Context, tenant string, w memory.Write, filter memory.Filter) (int, error) {
 	removed := 0
 	err := s.write(ctx, tenant, false, func(t *writeTx) (err error) {
-		removed, err = s.deleteWhere(ctx, t, w, filter)
+		if removed, err = s.deleteWhere(ctx, t, w, filter); err == nil && w.Forget {
+			err = forgetDeleted(ctx, t, w)
+		}
 		return err
 	})
 	if errors.Is(err, memory.ErrNotFound) {

@@ -46,7 +46,7 @@ func filters(t *testing.T, s memory.Store) {
 		memory.FieldRun: {"run'; --", "run"}, memory.FieldType: {"event", "fact"}, memory.FieldStatus: {"active"},
 		memory.FieldContent: {"number_1", "Content % number_1 É", "NUMBER", "%", "É", ""}, memory.FieldTags: {"red", "blue", "Blue", ""},
 		memory.FieldCategories: {"food", "FOOD"}, memory.FieldCreated: {start.Add(3 * time.Minute), "text"},
-		memory.FieldHeld: {"true", "false"}, memory.FieldHold: {"true", "no"}, memory.FieldProvisional: {start.Add(6 * time.Minute)},
+		memory.FieldHeld: {"true", "false"}, memory.FieldHold: {"true", "no"}, memory.FieldProvisional: {start.Add(6 * time.Minute)}, memory.FieldExpiredAt: {start},
 		memory.FieldUpdated: {start}, memory.FieldExpires: {start.Add(5 * time.Minute), start.Add(time.Microsecond)},
 	}
 	for field, values := range texts {

@@ -84,6 +84,35 @@ func forget(t *testing.T, s memory.Store) {
 	same(t, "left", found(t, s, tenantA, memory.SearchQuery{Text: "one two three"}), []string{"m3", "m2"})
 }
 
+// forgetDeleted drops what is left of memories that were deleted before.
+func forgetDeleted(t *testing.T, s memory.Store) {
+	for i, who := range [][2]string{{"u1", "bot"}, {"u2", "bot"}, {"u2", "other"}, {"u1", "other"}} {
+		m := remember(fmt.Sprint("m", i), "words", i)
+		m.User, m.Agent = who[0], who[1]
+		add(t, s, tenantA, m)
+	}
+	if err := s.DeleteIDs(ctx, tenantA, by, []string{"m0", "m1", "m2"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	left := func() (ids string) {
+		for i := range 4 {
+			if _, err := s.History(ctx, tenantA, fmt.Sprint("m", i), ""); err == nil {
+				ids += fmt.Sprint(i)
+			}
+		}
+		return ids
+	}
+	w := by
+	w.Forget, w.ForgetUser = true, "u1"
+	if n, err := s.Delete(ctx, tenantA, w, memory.Eq(memory.FieldUser, "nobody")); err != nil || n != 0 || left() != "123" {
+		t.Errorf("%d, %v: left %s", n, err, left())
+	}
+	w.ForgetUser, w.ForgetAgent = "", "bot"
+	if n, err := s.Delete(ctx, tenantA, w, memory.Eq(memory.FieldUser, "nobody")); err != nil || n != 0 || left() != "23" {
+		t.Errorf("%d, %v: left %s", n, err, left())
+	}
+}
+
 // restore brings memories from one tenant to another as they are.
 func restore(t *testing.T, s memory.Store) {
 	m := remember("m1", "one", 0)

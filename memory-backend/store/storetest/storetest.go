@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) memory.Store) {
 		{"Distinct", distinct},
 		{"Events", events},
 		{"Forget", forget},
+		{"ForgetDeleted", forgetDeleted},
 		{"Restore", restore},
 		{"Records", records},
 		{"DropTenant", dropTenant},
