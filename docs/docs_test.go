@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/pii/catalog"
+	"github.com/memgate/memgate/filter/poison"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 )
@@ -115,6 +117,25 @@ func TestMetrics(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("no metrics are registered")
+	}
+}
+
+// Every rule of the scores is on its page, with its weight, and no other.
+func TestPoisonRules(t *testing.T) {
+	page := read(t, "poisoning.md")
+	rows := regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(page, -1)
+	rules := poison.Rules()
+	if len(rows) != len(rules) {
+		t.Fatalf("poisoning.md has %d rules, there are %d", len(rows), len(rules))
+	}
+	for i, r := range rules {
+		weight := strconv.Itoa(r.Weight)
+		if r.ID == "custom" {
+			weight = "as `poison.quarantine`"
+		}
+		if rows[i][1] != r.ID || rows[i][2] != weight {
+			t.Errorf("poisoning.md says %s weighs %s; %s weighs %s", rows[i][1], rows[i][2], r.ID, weight)
+		}
 	}
 }
 

@@ -272,6 +272,12 @@ func (s *stream) take(size int, end bool) bool {
 // can be changed: they wait.
 func (s *stream) finishRequest() bool {
 	r := &s.request
+	if r.ahead && r.body.Quarantined() {
+		if refusal := r.body.Unmarked(); refusal != nil {
+			s.refuse(refusal)
+			return false
+		}
+	}
 	changed := r.body.Changed()
 	if (changed || r.drained) && proxywasm.ReplaceHttpRequestBody(r.out) != nil {
 		s.refuse(&problem.Unavailable)
@@ -288,6 +294,10 @@ func (s *stream) finishRequest() bool {
 				return false
 			}
 		}
+	}
+	if r.body.Quarantined() && proxywasm.AddHttpRequestHeader(inspect.QuarantineHeader, r.body.Quarantine()) != nil {
+		s.refuse(&problem.Unavailable)
+		return false
 	}
 	size := strconv.Itoa(len(r.out))
 	if s.header.Get("content-length") != size && proxywasm.ReplaceHttpRequestHeader("content-length", size) != nil {
@@ -461,6 +471,7 @@ func (s *stream) report(of *side) {
 		s.rules.Note(&s.shadow, &of.body)
 		s.reportShadow()
 	}
+	s.reportScore(&of.body)
 	if opened := of.body.Opened(); opened > 0 {
 		s.plugin.statistics.add("memgate.opened_pseudonyms", uint64(opened))
 		if err := proxywasm.SetProperty(openedPath, strconv.AppendUint(nil, uint64(opened), 10)); err != nil {

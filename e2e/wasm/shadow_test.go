@@ -23,7 +23,7 @@ func TestShadow(t *testing.T) {
 			answer := fmt.Sprintf("shadow-%d", i)
 			edge.Upstream.Answer(answer, answerOf(c.Answer))
 			policy := *c.Policy
-			policy.Modes = content.Modes{Content: content.Shadow, PII: content.Shadow, CORS: content.Shadow, Headers: content.Shadow}
+			policy.Modes = content.Modes{Content: content.Shadow, PII: content.Shadow, CORS: content.Shadow, Headers: content.Shadow, Poison: content.Shadow}
 			digest := edge.Policies.Add(t, &policy)
 			t.Run("whole", func(t *testing.T) { shadowed(t, c, digest, answer, 0) })
 			if len(c.Body) > 1 {
@@ -36,7 +36,7 @@ func TestShadow(t *testing.T) {
 func shadowed(t *testing.T, c cases.Case, digest, answer string, size int) {
 	r := harness.Request{
 		Method: c.Method, Path: "/some/path", Body: c.Body,
-		Header: map[string]string{harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin, "Accept-Encoding": "gzip",
+		Header: map[string]string{harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin, "Accept-Encoding": "gzip", "X-Memgate-Quarantine": "score=0",
 			harness.MetadataHeader: "tenant=" + cases.Tenant + ",agent=" + cases.Agent},
 	}
 	if r.Method == "" {
@@ -68,6 +68,9 @@ func shadowed(t *testing.T, c cases.Case, digest, answer string, size int) {
 	if received == nil {
 		t.Fatalf("the upstream got nothing; the client got %d %s", got.Status, got.Body)
 	}
+	if got := received.Header.Values("X-Memgate-Quarantine"); len(got) > 0 {
+		t.Errorf("the upstream got the quarantine %q", got)
+	}
 	if received.Body != c.Body || received.Header.Get("Accept-Encoding") != "gzip" {
 		t.Errorf("the upstream got %v\n%.300q, want\n%.300q", received.Header, received.Body, c.Body)
 	}
@@ -81,14 +84,22 @@ func shadowed(t *testing.T, c cases.Case, digest, answer string, size int) {
 	}
 	want := ""
 	switch {
+	case c.Refusal == &problem.SuspectedPoisoning:
+		want = "poison:suspected-poisoning"
+	case c.Quarantine != "":
+		want = "poison:quarantined"
 	case c.Refusal == &problem.BlockedPII:
 		want = "pii:blocked-pii"
 	case c.Refusal != nil:
 		want = "content:" + c.Refusal.Slug
 	case c.Withheld != nil:
 		want = "pii:" + c.Withheld.Slug
-	case c.Findings != "":
-		want = "pii:not_rewritten"
+	}
+	if c.Findings != "" && c.Refusal == nil && c.Withheld == nil {
+		if want != "" {
+			want += ","
+		}
+		want += "pii:not_rewritten"
 	}
 	entry := edge.Memgate.Entry(t, got.ID)
 	list := strings.Split(state(entry, "wasm.memgate.shadow"), ",")

@@ -89,7 +89,7 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 		Header: map[string]string{
 			harness.PolicyHeader: digest, harness.AnswerHeader: answer, "Origin": cases.Origin,
 			harness.MetadataHeader: "tenant=" + cases.Tenant + ",agent=" + cases.Agent,
-			"Accept-Encoding":      "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`, "Content-Digest": "sha-256=:AA==:", "Content-MD5": "AA==",
+			"Accept-Encoding":      "gzip", "Range": "bytes=0-1", "If-None-Match": `"1"`, "X-Memgate-Quarantine": "score=0", "Content-Digest": "sha-256=:AA==:", "Content-MD5": "AA==",
 		},
 	}
 	if r.Method == "" {
@@ -126,11 +126,16 @@ func run(t *testing.T, c cases.Case, digest, answer string, size int) {
 		}
 		checkProblem(t, got, *c.Refusal)
 		checkLog(t, got.ID, c.Refusal.Slug, "-")
+		checkScore(t, got.ID, c.Score)
 		return
 	}
 	if received == nil {
 		t.Fatalf("the upstream got nothing; the client got %d %s", got.Status, got.Body)
 	}
+	if got := strings.Join(received.Header.Values("X-Memgate-Quarantine"), " | "); got != c.Quarantine {
+		t.Errorf("the upstream got the quarantine %q, want %q", got, c.Quarantine)
+	}
+	checkScore(t, got.ID, c.Score)
 	if received.Body != c.Upstream {
 		t.Errorf("the upstream got\n%.300q, want\n%.300q", received.Body, c.Upstream)
 	}
@@ -221,6 +226,14 @@ func checkProblem(t *testing.T, r *harness.Response, want problem.Problem) {
 	}
 	if types := r.Header.Values("Content-Type"); len(types) != 1 || types[0] != problem.ContentType {
 		t.Errorf("content type %q", types)
+	}
+}
+
+// checkScore checks what the access log says of a request's score.
+func checkScore(t *testing.T, id, want string) {
+	t.Helper()
+	if got := state(edge.Memgate.Entry(t, id), "wasm.memgate.poison"); got != want {
+		t.Errorf("the log has the score %q, want %q", got, want)
 	}
 }
 

@@ -20,6 +20,7 @@ var LoggedState = []string{
 	"wasm.memgate.refusal",
 	"wasm.memgate.shadow",
 	"wasm.memgate.opened",
+	"wasm.memgate.poison",
 }
 
 // accessLog sends one entry a request to memgate, which writes the audit line.

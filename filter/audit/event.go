@@ -67,6 +67,9 @@ type Event struct {
 	Received, Sent int64
 	// Findings are the entities that were found in both bodies.
 	Findings []Finding
+	// Poison is how the texts of the request were scored; the zero value for a score of
+	// none.
+	Poison Poison
 	// Refusal is the slug of the problem with which the content filter refused.
 	Refusal string
 	// Spoofed are the names of reserved headers that the caller sent and that
@@ -76,6 +79,16 @@ type Event struct {
 	Flags []string
 	// Details are Envoy's response code details.
 	Details string
+}
+
+// Poison is the score of a request's texts.
+type Poison struct {
+	// Score is the sum of the weights of Rules, which are ids.
+	Score int
+	Rules []string
+	// Outcome is pass, quarantine, refuse, unmarked (it was to be quarantined, and passed
+	// as the policy says) or shadow.
+	Outcome string
 }
 
 // Finding is how often an entity was found.

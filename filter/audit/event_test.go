@@ -21,6 +21,7 @@ var full = Event{
 	Tenant: "acme", Subject: "user-1", Kind: "jwt", Principal: "jti-9",
 	Decision: Allow, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, Opened: 3, Status: 422, Duration: 12345678 * time.Nanosecond, Received: 1024, Sent: 311,
 	Findings: []Finding{{"CREDIT_CARD", 1}, {"EMAIL_ADDRESS", 2}}, Refusal: "blocked-pii",
+	Poison:  Poison{7, []string{"override", "turn"}, "quarantine"},
 	Spoofed: []string{"txn-token", "x-memgate-tenant"}, Flags: []string{"DC", "UT"}, Details: "via_upstream",
 }
 
@@ -71,10 +72,17 @@ type decoded struct {
 	BytesReceived   int64             `json:"bytes_received"`
 	BytesSent       int64             `json:"bytes_sent"`
 	Findings        map[string]uint64 `json:"findings"`
+	Poison          decodedPoison     `json:"poison"`
 	Refusal         string            `json:"refusal"`
 	SpoofedHeaders  []string          `json:"spoofed_headers"`
 	ResponseFlags   []string          `json:"response_flags"`
 	ResponseDetails string            `json:"response_details"`
+}
+
+type decodedPoison struct {
+	Score   int      `json:"score"`
+	Outcome string   `json:"outcome"`
+	Rules   []string `json:"rules"`
 }
 
 func decode(t *testing.T, line []byte) decoded {
@@ -109,7 +117,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	want := decoded{
 		Time: noon.UTC(), RequestID: "7c0e6d1f", Route: "remember", Method: "POST", Tenant: "acme", Subject: "user-1",
 		Kind: "jwt", Principal: "jti-9", Decision: "allow", Status: 422, Shadow: []string{"access:insufficient_scope", "quota:rate_limited"}, DurationMS: 12.345, BytesReceived: 1024, BytesSent: 311,
-		Findings: map[string]uint64{"CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}, Refusal: "blocked-pii", Opened: 3,
+		Findings: map[string]uint64{"CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}, Refusal: "blocked-pii", Opened: 3, Poison: decodedPoison{7, "quarantine", []string{"override", "turn"}},
 		SpoofedHeaders: []string{"txn-token", "x-memgate-tenant"}, ResponseFlags: []string{"DC", "UT"}, ResponseDetails: "via_upstream",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -117,7 +125,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	}
 	// Stage and Reason go with refusals; a field that is added and forgotten in
 	// AppendJSON shows here.
-	if n := reflect.TypeFor[Event]().NumField(); n != 22 {
+	if n := reflect.TypeFor[Event]().NumField(); n != 23 {
 		t.Errorf("Event has %d fields; add the new one to AppendJSON and to this test", n)
 	}
 }

@@ -22,7 +22,8 @@ const (
 // do not change: time, request_id, route, method, decision, status, duration_ms,
 // bytes_received and bytes_sent always, the others only when they say something.
 // There time is RFC 3339 in UTC with nanoseconds, duration_ms has three decimals,
-// and findings is an object of entity and count in the order of Findings.
+// findings is an object of entity and count in the order of Findings, and poison one of
+// score, outcome and rules.
 func (e *Event) AppendJSON(dst []byte) []byte { return e.appendLine(dst, -1) }
 
 // appendLine is AppendJSON with the number of the entry in its log, which is left
@@ -59,6 +60,7 @@ func (e *Event) appendLine(dst []byte, sequence int64) []byte {
 	dst = append(dst, `,"bytes_sent":`...)
 	dst = strconv.AppendInt(dst, e.Sent, 10)
 	dst = appendFindings(dst, e.Findings)
+	dst = appendPoison(dst, &e.Poison)
 	dst = appendMember(dst, "refusal", e.Refusal)
 	dst = appendList(dst, "spoofed_headers", e.Spoofed)
 	dst = appendList(dst, "response_flags", e.Flags)
@@ -93,6 +95,17 @@ func appendList(dst []byte, name string, list []string) []byte {
 		dst = appendString(dst, s)
 	}
 	return append(dst, ']')
+}
+
+func appendPoison(dst []byte, p *Poison) []byte {
+	if p.Score == 0 {
+		return dst
+	}
+	dst = append(dst, `,"poison":{"score":`...)
+	dst = strconv.AppendInt(dst, int64(p.Score), 10)
+	dst = appendMember(dst, "outcome", p.Outcome)
+	dst = appendList(dst, "rules", p.Rules)
+	return append(dst, '}')
 }
 
 func appendFindings(dst []byte, list []Finding) []byte {

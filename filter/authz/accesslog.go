@@ -31,6 +31,7 @@ const (
 	RefusalKey  = "wasm.memgate.refusal"  // a problem's slug
 	ShadowKey   = "wasm.memgate.shadow"   // stage:reason, by commas
 	OpenedKey   = "wasm.memgate.opened"   // how many pseudonyms were opened
+	PoisonKey   = "wasm.memgate.poison"   // 7 quarantine override,exfiltration
 )
 
 // AccessLog receives Envoy's access log and writes one audit event a request.
@@ -130,6 +131,7 @@ func (a *AccessLog) count(e *audit.Event) {
 	for _, f := range e.Findings {
 		a.metrics.findings.WithLabelValues(f.Entity).Add(float64(f.Count))
 	}
+	a.metrics.scored(e)
 	if e.Refusal != "" {
 		a.metrics.refusals.WithLabelValues(e.Refusal).Inc()
 	}
@@ -166,6 +168,7 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) (e audit.Event, lease stri
 		Received:  int64(entry.GetRequest().GetRequestBodyBytes()),
 		Sent:      int64(response.GetResponseBodyBytes()),
 		Refusal:   state(common, RefusalKey),
+		Poison:    poisonOf(state(common, PoisonKey)),
 		Findings:  findings(state(common, FindingsKey)),
 		Opened:    number(state(common, OpenedKey)),
 		Flags:     flags(common.GetResponseFlags()),

@@ -16,6 +16,8 @@ type Metrics struct {
 	refusals  *prometheus.CounterVec
 	limits    *prometheus.CounterVec
 	shadow    *prometheus.CounterVec
+	scores    *prometheus.CounterVec
+	rules     *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with reg.
@@ -46,6 +48,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "memgate_ratelimit_service_total",
 			Help: "Answers of the rate-limit service to other Envoy filters, by class and result.",
 		}, []string{"class", "result"}),
+		scores: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_poison_requests_total",
+			Help: "Requests whose texts look like planted instructions at all, by what became of them and route.",
+		}, []string{"outcome", "route"}),
+		rules: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memgate_poison_rules_total",
+			Help: "Rules that made the scores of these requests.",
+		}, []string{"rule"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memgate_shadow_denials_total",
 			Help: "Refusals that did not happen because the policy has the stage in shadow, by stage, reason and route.",
@@ -55,7 +65,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Requests and responses that the content filter refused, by problem.",
 		}, []string{"problem"}),
 	}
-	reg.MustRegister(m.limits, m.shadow, m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals)
+	reg.MustRegister(m.limits, m.shadow, m.decisions, m.duration, m.spoofed, m.requests, m.findings, m.refusals, m.scores, m.rules)
 	return m
 }
 

@@ -50,6 +50,8 @@ func (d *Denial) ofFilter() bool {
 		return d.Reason == reasonNotSet
 	case StagePII:
 		return d.Reason == reasonNotRewritten || isProblem(d.Reason)
+	case StagePoison:
+		return d.Reason == reasonQuarantined || isProblem(d.Reason)
 	case StageContent:
 		return isProblem(d.Reason)
 	}

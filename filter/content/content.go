@@ -17,6 +17,7 @@ import (
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/poison"
 )
 
 // Policy is the content policy of one route.
@@ -66,6 +67,8 @@ type Body struct {
 	OtherTypes bool
 	// PII is what is done with each entity that is found.
 	PII pii.Policy
+	// Poison says how the texts of a request are scored. A response's are not.
+	Poison poison.Policy
 }
 
 // Limits of a valid [Policy].
@@ -156,6 +159,12 @@ func (p *Policy) validate() error {
 	if err := p.Response.validate("response"); err != nil {
 		return err
 	}
+	if !p.Response.Poison.Equal(&poison.Policy{}) {
+		return invalid("response.poison", nil)
+	}
+	if p.Modes.Content != Enforce && p.Modes.Poison == Enforce && p.Request.Poison.Action != poison.Off {
+		return invalid("modes: poison", nil)
+	}
 	if _, err := cors.New(p.CORS); err != nil {
 		return invalid("cors", err)
 	}
@@ -220,6 +229,9 @@ func (b *Body) validate(name string) error {
 			return invalid(name+".deltas: "+path, nil)
 		}
 	}
+	if _, err := poison.Compile(b.Poison); err != nil {
+		return invalid(name+".poison", err)
+	}
 	for e, a := range b.PII.Actions {
 		if known, ok := pii.ParseAction(a.String()); !ok || known != a {
 			return &Error{UnknownAction, pii.Entity(e).String(), nil}
@@ -244,10 +256,10 @@ func validPath(s string) bool {
 func (b *Body) Fits(n int64) bool { return b.MaxBytes < 0 || n <= b.MaxBytes }
 
 // Inspects reports whether the policy asks to look into the body at all: an
-// entity has an action other than allow, a field has a limit, or a member is
-// redacted or compared.
+// entity has an action other than allow, a field has a limit, a member is
+// redacted or compared, or texts are scored.
 func (b *Body) Inspects() bool {
-	if len(b.Fields) > 0 || len(b.Redact) > 0 || b.Compares() {
+	if len(b.Fields) > 0 || len(b.Redact) > 0 || b.Compares() || b.Poison.Action != poison.Off {
 		return true
 	}
 	for _, a := range b.PII.Actions {

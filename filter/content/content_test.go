@@ -18,6 +18,7 @@ import (
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/poison"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -37,6 +38,7 @@ func example(t testing.TB) *Policy {
 			Tenants:     []string{"metadata.tenant", "tenant_id"},
 			Agents:      []string{"agent_id"},
 			OtherTypes:  true,
+			Poison:      poison.Policy{Action: poison.Quarantine, Quarantine: 4, Refuse: 9, Pass: true, Disabled: []string{"delayed", "turn"}, Phrases: []string{"blue heron"}},
 		},
 		Response: Body{MaxBytes: NoLimit, Deltas: []string{".", "token.text"}},
 		CORS: cors.Policy{
@@ -98,7 +100,7 @@ func TestRoundTrip(t *testing.T) {
 // understand each other, or refuse each other by the version.
 func TestGolden(t *testing.T) {
 	got := example(t).AppendBinary(nil)
-	file := filepath.Join("testdata", "policy.v3.golden")
+	file := filepath.Join("testdata", "policy.v6.golden")
 	if *update {
 		if err := os.WriteFile(file, []byte(strconv.Quote(string(got))+"\n"), 0o644); err != nil {
 			t.Fatal(err)
@@ -118,6 +120,7 @@ func TestEncodingIsCanonical(t *testing.T) {
 	f := b.Request.Fields
 	f[0], f[2] = f[2], f[0]
 	slices.Reverse(b.Request.Tenants)
+	slices.Reverse(b.Request.Poison.Disabled)
 	if !bytes.Equal(a.AppendBinary(nil), b.AppendBinary(nil)) {
 		t.Error("the order of fields changes the digest")
 	}
@@ -147,7 +150,7 @@ func wire(parts ...any) []byte {
 }
 
 func TestParseRefuses(t *testing.T) {
-	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	emptyBody := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	tail := []any{0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // cors, headers and custom rules with nothing in them
 	request := func(parts ...any) []byte { return wire(append(append(parts, emptyBody...), tail...)...) }
 	after := func(parts ...any) []byte { return wire(slices.Concat(emptyBody, emptyBody, parts, []any{0, 0})...) }
@@ -173,7 +176,7 @@ func TestParseRefuses(t *testing.T) {
 		{"next version", next, UnknownVersion},
 		{"too large", append(bytes.Clone(good), make([]byte, MaxWire)...), TooLarge},
 		{"a mode that is none", modes(0b11), Invalid},
-		{"more than the modes", modes(0x100), Malformed},
+		{"more than the modes", modes(0x400), Malformed},
 		{"entities of bodies that are not checked", modes(0b0001), Invalid},
 		{"a byte left over", append(bytes.Clone(good), 0), Malformed},
 		{"number not shortest", request([]byte{0x80, 0}, 0, 0, 0, 0), Malformed},
@@ -185,22 +188,22 @@ func TestParseRefuses(t *testing.T) {
 		{"count beyond the input", request(0, 0, 30), Malformed},
 		{"string beyond the input", wire(0, 0, 1, 100, []byte("a/b")), Malformed},
 		{"too many types", request(0, 0, MaxTypes+1, 0, 0), Malformed},
-		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
-		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
+		{"type not lower case", request(0, 0, 1, "text/HTML", 0, 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
+		{"type without subtype", request(0, 0, 1, "text", 0, 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
 		{"fields out of order", request(0, 0, 0, 2, "b", 1, "a", 1, 0), Malformed},
 		{"field twice", request(0, 0, 0, 2, "a", 1, "a", 1, 0), Malformed},
 		{"empty path", request(0, 0, 0, 1, "", 1, 0), Malformed},
-		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0, 0, 0, 0, 0, 0), Invalid},
-		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0, 0, 0, 0, 0, 0), Invalid},
+		{"path with a control character", request(0, 0, 0, 1, "a\nb", 1, 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
+		{"path not UTF-8", request(0, 0, 0, 1, "\xff", 1, 0, 0, 0, 0, 0, 0, 0, 0), Invalid},
 		{"field limit too great", request(0, 0, 0, 1, "a", MaxField+1, 0), Malformed},
 		{"identifiers out of order", request(0, 0, 0, 0, 2, "b", "a", 0), Malformed},
 		{"identifier twice", request(0, 0, 0, 0, 2, "a", "a", 0), Malformed},
-		{"empty identifier", request(0, 0, 0, 0, 1, "", 0, 0, 0, 0, 0, 0), Invalid},
+		{"empty identifier", request(0, 0, 0, 0, 1, "", 0, 0, 0, 0, 0, 0, 0), Invalid},
 		{"redacted out of order", request(0, 0, 0, 0, 0, 2, "b", "a", 0, 0, 0), Malformed},
 		{"tenants out of order", request(0, 0, 0, 0, 0, 0, 2, "b", "a", 0, 0), Malformed},
 		{"agent twice", request(0, 0, 0, 0, 0, 0, 0, 2, "a", "a", 0), Malformed},
-		{"a tenant that is an agent", request(0, 0, 0, 0, 0, 0, 1, "a", 1, "a", 0, 0, 0), Invalid},
-		{"empty tenant", request(0, 0, 0, 0, 0, 0, 1, "", 0, 0, 0, 0), Invalid},
+		{"a tenant that is an agent", request(0, 0, 0, 0, 0, 0, 1, "a", 1, "a", 0, 0, 0, 0), Invalid},
+		{"empty tenant", request(0, 0, 0, 0, 0, 0, 1, "", 0, 0, 0, 0, 0), Invalid},
 		{"deltas out of order", request(0, 0, 0, 0, 0, 0, 0, 0, 2, "b", "a", 0, 0), Malformed},
 		{"delta twice", request(0, 0, 0, 0, 0, 0, 0, 0, 2, "a", "a", 0, 0), Malformed},
 		{"other types neither refused nor passed", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0), Malformed},
@@ -210,6 +213,13 @@ func TestParseRefuses(t *testing.T) {
 		{"allow spelt out", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, "EMAIL_ADDRESS", "allow"), Malformed},
 		{"entities out of order", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "CREDIT_CARD", "redact"), Malformed},
 		{"entity twice", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, "EMAIL_ADDRESS", "redact", "EMAIL_ADDRESS", "mask"), Malformed},
+		{"poison: unknown action", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3), Malformed},
+		{"poison: no threshold", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0), Invalid},
+		{"poison: threshold too great", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 101, 0, 0, 0), Malformed},
+		{"poison: unknown rule", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 9, 0, 1, "x", 0), Invalid},
+		{"poison: rules out of order", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 9, 0, 2, "turn", "role", 0), Malformed},
+		{"poison: a phrase twice", request(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 9, 0, 0, 2, "a", "a"), Malformed},
+		{"poison: of a response", wire(slices.Concat(emptyBody, emptyBody[:11], []any{1, 4, 9, 0, 0, 0}, tail)...), Invalid},
 		{"too many rules", own(pii.MaxRules+1, 0), Malformed},
 		{"a rule with nothing", own(1, "A", 0, 0, 0, 0), Invalid},
 		{"a rule's name", own(1, "a", 1, "ab", 0, 0, 0), Invalid},

@@ -24,25 +24,28 @@ type Modes struct {
 	// CORS and Headers are those of the headers that are put on responses and
 	// taken off them.
 	CORS, Headers Mode
+	// Poison is that of the score of a request's texts. It can be enforced only while
+	// Content is.
+	Poison Mode
 }
 
 // Each mode has two bits in the encoded form.
 const (
 	modeBits  = 2
-	modesMost = 1<<(4*modeBits) - 1
+	modesMost = 1<<(5*modeBits) - 1
 )
 
 func (m Modes) number() uint64 {
-	return uint64(m.Content) | uint64(m.PII)<<modeBits | uint64(m.CORS)<<(2*modeBits) | uint64(m.Headers)<<(3*modeBits)
+	return uint64(m.Content) | uint64(m.PII)<<modeBits | uint64(m.CORS)<<(2*modeBits) | uint64(m.Headers)<<(3*modeBits) | uint64(m.Poison)<<(4*modeBits)
 }
 
 func modesOf(n uint64) Modes {
 	mode := func(i int) Mode { return Mode(n >> (i * modeBits) & (1<<modeBits - 1)) }
-	return Modes{mode(0), mode(1), mode(2), mode(3)}
+	return Modes{mode(0), mode(1), mode(2), mode(3), mode(4)}
 }
 
 func (m Modes) validate() error {
-	for _, mode := range [...]Mode{m.Content, m.PII, m.CORS, m.Headers} {
+	for _, mode := range [...]Mode{m.Content, m.PII, m.CORS, m.Headers, m.Poison} {
 		if mode > Off {
 			return invalid("modes", nil)
 		}

@@ -8,20 +8,23 @@ import (
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/poison"
 )
 
-// The encoded form, version 5. A number is an unsigned LEB128 varint in its
+// The encoded form, version 6. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
 //	policy  = magic version modes request:body response:body cors headers custom
-//	modes   = two bits for each stage: content, pii, cors, headers
+//	modes   = two bits for each stage: content, pii, cors, headers, poison
 //	body    = max_bytes+1 max_depth types fields identifiers redact tenants agents deltas
-//	          other_types actions
+//	          other_types actions poison
 //	fields  = list of (path max), identifiers, redact, tenants, agents, deltas =
 //	          list of path, all in strict order of path; other_types = 0 or 1
 //	actions = list of (entity action), by name, in strict order of entity,
 //	          without the entities whose action is allow
+//	poison  = action, and unless it is off: quarantine refuse pass disabled phrases,
+//	          the lists in strict order
 //	cors    = origins methods headers exposed flags max_age
 //	headers = list of (name value), list of names to remove
 //	custom  = list of (name words prefixes patterns), allowed
@@ -31,7 +34,7 @@ import (
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 5
+	version = 6
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -114,6 +117,25 @@ func (b *Body) append(dst []byte) []byte {
 	for _, name := range entities {
 		e, _ := pii.ParseEntity(name)
 		dst = appendString(appendString(dst, name), b.PII.Actions[e].String())
+	}
+	return appendPoison(dst, &b.Poison)
+}
+
+func appendPoison(dst []byte, p *poison.Policy) []byte {
+	dst = appendNumber(dst, uint64(p.Action))
+	if p.Action == poison.Off {
+		return dst
+	}
+	dst = appendNumber(appendNumber(dst, uint64(p.Quarantine)), uint64(p.Refuse))
+	pass := uint64(0)
+	if p.Pass {
+		pass = 1
+	}
+	dst = appendNumber(dst, pass)
+	for _, list := range [...][]string{p.Disabled, p.Phrases} {
+		ordered := slices.Clone(list)
+		slices.Sort(ordered)
+		dst = appendStrings(dst, ordered)
 	}
 	return dst
 }
@@ -287,14 +309,30 @@ func (r *reader) body(b *Body) {
 		last = name
 		b.PII.Actions[e] = a
 	}
+	r.poison(&b.Poison)
+}
+
+func (r *reader) poison(p *poison.Policy) {
+	p.Action = poison.Action(r.number(uint64(poison.Refuse)))
+	if p.Action == poison.Off {
+		return
+	}
+	p.Quarantine = int(r.number(poison.MaxScore))
+	p.Refuse = int(r.number(poison.MaxScore))
+	p.Pass = r.number(1) == 1
+	p.Disabled = r.ordered(maxRules, maxEntityName)
+	p.Phrases = r.ordered(poison.MaxPhrases, poison.MaxPhrase)
 }
 
 // paths reads a list of paths in their order.
-func (r *reader) paths() []string {
-	list := r.strings(MaxFields, MaxPath)
-	for i, path := range list {
-		if i > 0 && path <= list[i-1] {
-			r.fail(Malformed, "order of paths")
+func (r *reader) paths() []string { return r.ordered(MaxFields, MaxPath) }
+
+// ordered reads a list in strict order.
+func (r *reader) ordered(maxCount, maxLength int) []string {
+	list := r.strings(maxCount, maxLength)
+	for i := 1; i < len(list); i++ {
+		if list[i] <= list[i-1] {
+			r.fail(Malformed, "order of a list")
 			return nil
 		}
 	}
@@ -304,6 +342,7 @@ func (r *reader) paths() []string {
 // Bounds of the list of actions, for any build's entities.
 const (
 	maxEntities   = 256
+	maxRules      = 256
 	maxEntityName = 64
 )
 

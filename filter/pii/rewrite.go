@@ -65,6 +65,20 @@ type Config struct {
 	// still searched. It is for responses: a refusal would not reach whom it
 	// could teach.
 	Lenient bool
+	// Texts, if not nil, gets to know all texts of the body beside.
+	Texts Texts
+}
+
+// Texts reads the texts of a body: of JSON and NDJSON each string and name, of a form
+// each name and value, of parts what they are read as, and the whole of what is read as
+// text, event streams among it. It gets them as they are sent, but for the escapes of JSON
+// and of forms, and whatever is done with what is found in them; what comes behind a fault
+// it may not get.
+type Texts interface {
+	// Write takes the next piece of a text. It keeps no reference to it.
+	Write(text []byte)
+	// End ends the text.
+	End()
 }
 
 // DefaultMaxDepth is how deep JSON may be nested when the [Config] does not say.
@@ -249,6 +263,9 @@ func (r *Rewriter) Write(dst, chunk []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
 	}
+	if r.events != nil && r.cfg.Texts != nil {
+		r.cfg.Texts.Write(chunk)
+	}
 	switch {
 	case r.events != nil && r.search:
 		dst, r.err = r.events.write(dst, chunk)
@@ -319,6 +336,9 @@ func (r *Rewriter) nextLine(dst []byte, offset int) []byte {
 func (r *Rewriter) Close(dst []byte) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
+	}
+	if r.events != nil && r.cfg.Texts != nil {
+		r.cfg.Texts.End()
 	}
 	switch {
 	case r.events != nil && r.search:

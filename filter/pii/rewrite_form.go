@@ -111,6 +111,9 @@ func (r *Rewriter) formPart(dst, text []byte, offset, n int) []byte {
 			text = text[:fits]
 		}
 	}
+	if r.cfg.Texts != nil {
+		r.tell(text, false)
+	}
 	if r.search && !r.formHidden(&dst, text, first, offset, n) {
 		if first {
 			r.begin(r.context, offset)
@@ -136,6 +139,9 @@ func (r *Rewriter) formPart(dst, text []byte, offset, n int) []byte {
 func (r *Rewriter) formEnd(dst []byte) []byte {
 	if r.limit != nil && !r.form.value {
 		r.limit.at.Name(nil, true)
+	}
+	if r.cfg.Texts != nil {
+		r.tell(nil, true)
 	}
 	if r.inText {
 		dst = r.finish(dst)

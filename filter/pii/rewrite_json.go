@@ -49,6 +49,9 @@ func (r *Rewriter) json(dst []byte) []byte {
 		case jsonstream.Failed:
 			return r.failed(dst)
 		}
+		if r.cfg.Texts != nil && (k == jsonstream.String || k == jsonstream.Key) {
+			r.tell(r.lex.Text(), r.lex.Last())
+		}
 		if !r.search {
 			continue
 		}
@@ -71,6 +74,16 @@ func (r *Rewriter) json(dst []byte) []byte {
 		if dst = r.event(dst, k); r.err != nil {
 			return dst
 		}
+	}
+}
+
+// tell hands a part of a text to who reads all of them.
+func (r *Rewriter) tell(text []byte, last bool) {
+	if len(text) > 0 {
+		r.cfg.Texts.Write(text)
+	}
+	if last {
+		r.cfg.Texts.End()
 	}
 }
 

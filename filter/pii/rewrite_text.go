@@ -11,6 +11,9 @@ const maxEscape = 12
 
 // text reads a piece of text, or of a form, that is at the offset of the body.
 func (r *Rewriter) text(dst, text []byte, offset int) []byte {
+	if r.cfg.Texts != nil && r.mode != modeForm && r.events == nil {
+		r.tell(text, false)
+	}
 	if r.mode != modeForm {
 		if !r.search {
 			return dst
@@ -34,6 +37,9 @@ func (r *Rewriter) text(dst, text []byte, offset int) []byte {
 func (r *Rewriter) closeText(dst []byte) []byte {
 	if r.mode == modeForm {
 		return r.closeForm(dst)
+	}
+	if r.cfg.Texts != nil && r.events == nil {
+		r.tell(nil, true)
 	}
 	if r.inText {
 		dst = r.plain(dst, r.pend[:r.npend])

@@ -87,7 +87,7 @@ func (p *Policy) Equal(q *Policy) bool {
 		slices.Equal(p.Disabled, q.Disabled) && slices.Equal(p.Phrases, q.Phrases)
 }
 
-// Rules are a [Policy], compiled. It is safe for concurrent use.
+// Set is a [Policy], compiled. It is safe for concurrent use.
 type Set struct {
 	policy  Policy
 	phrases *matcher // nil without

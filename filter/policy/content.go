@@ -59,6 +59,9 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 		// memgate's own answers are for the caller: its token, its issuer.
 		out.Response.PII, out.Response.Redact = pii.Policy{}, nil
 	}
+	if !r.Own {
+		out.Request.Poison = p.Poison.score(r)
+	}
 	p.inModes(&out)
 	return out, out.Validate()
 }

@@ -13,9 +13,7 @@ func laterKey(key, path string) (rule, message string) {
 	case strings.HasPrefix(word, "failure"), strings.HasPrefix(word, "failopen"), word == "onerror", word == "onfailure", word == "statusonerror":
 		return "fail-open", `there is no key "` + failKey(key) + `"` + in(path) + ": memgate has no fail-open; when a part of it fails the request is refused, so remove the key"
 	case word == "mode" && !hasMode(path):
-		return "later", `"mode"` + in(path) + " is not a key: cors, headers, identity, tenant, access, limits, content, pii and audit have one, and everything else always enforces; remove it"
-	case strings.HasPrefix(word, "poison"):
-		return "later", `"poison" is not in this version: memories are not scored; remove the key, as nothing would act on it`
+		return "later", `"mode"` + in(path) + " is not a key: cors, headers, identity, tenant, access, limits, content, pii, poison and audit have one, and everything else always enforces; remove it"
 	case word == "reveal" && path != "pii.pseudonyms":
 		return "unknown-key", `"reveal"` + in(path) + " belongs to pii.pseudonyms: pii.pseudonyms.reveal names the scope"
 	case path == "identity" && (word == "mtls" || word == "spiffe"):

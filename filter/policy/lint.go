@@ -31,6 +31,7 @@ func (p *Policy) Lint() []Finding {
 	l.modes()
 	l.compare("compare", &p.Compare)
 	l.pii()
+	l.poison()
 	for i := range p.Routes {
 		if !p.Routes[i].Own || l.inFile(routePath(i)) {
 			l.route(i)

@@ -31,6 +31,7 @@ func (p *Policy) sections() []section {
 		{"limits", p.Limits.Mode, "rate limits", false},
 		{"content", p.Checks.Mode, "the checks of bodies", false},
 		{"pii", p.PII.Mode, "the rules for personal data and secrets in bodies", false},
+		{"poison", p.Poison.Mode, "the scores of texts", false},
 		{"identity", p.Identity.Mode, "credentials", true},
 		{"tenant", p.Tenant.Mode, "the tenants that requests name", true},
 		{"audit", p.Audit.Mode, "audit lines", true},
@@ -56,6 +57,8 @@ func (l *linter) modes() {
 			l.err(path, "mode-production", "environment is production, and %s would not be enforced; if that is meant, write unenforced: [%s]", s.what, s.name)
 		case s.name == "content" && enforced(l.p.PII.Mode):
 			l.err(path, "mode-content", "what is let through unchecked cannot be searched for personal data; set pii.mode to shadow or off, too")
+		case s.name == "content" && enforced(l.p.Poison.Mode) && l.p.scored():
+			l.err(path, "mode-content", "what is let through unchecked cannot be scored; set poison.mode to shadow or off, too")
 		case s.name == "identity" && l.p.Upstream.Credential != nil:
 			l.warn(path, "mode-identity", "credentials are not enforced, and who shows none that is valid reaches the upstream without upstream.credential, and is refused there if it wants one")
 		case s.mode == ModeShadow:
@@ -84,7 +87,7 @@ func (p *Policy) EnforcedHeaders() (headers.Policy, error) {
 func (p *Policy) inModes(out *content.Policy) {
 	out.Modes = content.Modes{
 		Content: contentMode(p.Checks.Mode), PII: contentMode(p.PII.Mode),
-		CORS: contentMode(p.CORS.Mode), Headers: contentMode(p.Headers.Mode),
+		CORS: contentMode(p.CORS.Mode), Headers: contentMode(p.Headers.Mode), Poison: contentMode(p.Poison.Mode),
 	}
 	if out.Modes.PII == content.Off {
 		out.Request.PII, out.Response.PII = pii.Policy{}, pii.Policy{}

@@ -36,6 +36,7 @@ type Policy struct {
 	State       State       `yaml:"state" doc:"where sessions and what was revoked are kept; in memory unless a place is named"`
 	Limits      Limits      `yaml:"limits" doc:"rate limits per tenant, and beside it"`
 	PII         PII         `yaml:"pii" doc:"what happens to personal data and secrets in bodies"`
+	Poison      Poison      `yaml:"poison" doc:"the score of texts that read like instructions planted for a language model; routes[].content.poison says which requests get one"`
 	Routes      []Route     `yaml:"routes" doc:"the requests that are let through; the most specific match decides, everything else is denied"`
 	Audit       Audit       `yaml:"audit" doc:"one JSON line for each request"`
 	Tracing     *Tracing    `yaml:"tracing" doc:"OpenTelemetry traces of requests; none when left out"`
@@ -312,6 +313,7 @@ type Content struct {
 	Redact      []string `yaml:"redact" doc:"member paths (ssn, card.number, results[].metadata.phone), and names of forms, that nobody gets to see: in requests and responses each string, number, true and false in them is replaced by [REDACTED], whatever it is; a body that cannot be read is then refused in both directions"`
 	Deltas      []string `yaml:"deltas" doc:"member paths (token.text, message.content) of strings in the events of an event stream that are pieces of one text, which is then searched across events; . stands for events whose data is text. Those of OpenAI, Anthropic, Gemini and others that call them delta are known without it"`
 	OtherTypes  string   `yaml:"other_types" doc:"what happens to bodies, and to files in forms, of types that are not text and cannot be inspected (pictures, archives, PDF): refuse, or pass them as they are in requests (with a type that types names) and responses" enum:"refuse,pass" default:"refuse"`
+	Poison      string   `yaml:"poison" doc:"what happens to requests whose texts have the score of poison.quarantine or more: off does not look, quarantine marks them for the upstream in X-Memgate-Quarantine and refuses them from poison.refuse on, refuse refuses them" enum:"off,quarantine,refuse" default:"off"`
 	Request     Actions  `yaml:"request" doc:"this route's own pii.request rules; one that names an entity wins over the general rules, default only over the general default"`
 	Response    Actions  `yaml:"response" doc:"this route's own pii.response rules; one that names an entity wins over the general rules, default only over the general default"`
 }

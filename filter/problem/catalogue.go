@@ -72,6 +72,10 @@ var (
 	// BlockedPII: the body holds personal data or a secret that the policy blocks.
 	BlockedPII = Problem{"blocked-pii", "Sensitive data refused", 422,
 		"The body holds personal data or a secret that may not be sent here. Remove it and send the request again."}
+	// SuspectedPoisoning: the body reads like instructions to a language model that were
+	// planted in what is stored.
+	SuspectedPoisoning = Problem{"suspected-poisoning", "Content refused", 422,
+		"The body has text that reads like instructions planted for a language model, or hides what it says. Send plain statements without it."}
 )
 
 // What the upstream answered.
@@ -147,7 +151,7 @@ func All() []Problem {
 		RequestTimeout,
 		BodyTooLarge, FieldTooLarge,
 		UnsupportedEncoding, UnsupportedMediaType,
-		BlockedPII,
+		BlockedPII, SuspectedPoisoning,
 		RateLimited, TooManyAtOnce,
 		HeadersTooLarge,
 		EdgeRefused,

@@ -16,12 +16,13 @@ type Refusal = *problem.Problem
 type Body struct {
 	rules    *content.Body
 	rewriter *pii.Rewriter // nil: only the length is checked
-	use      use
-	secrets  *Secrets
-	shadow   bool  // what goes on is what came
-	untyped  bool  // a first byte is refused: the message does not say what it is
-	seen     int64 // bytes taken so far
-	told     bool  // by Expect
+	suspicion
+	use     use
+	secrets *Secrets
+	shadow  bool  // what goes on is what came
+	untyped bool  // a first byte is refused: the message does not say what it is
+	seen    int64 // bytes taken so far
+	told    bool  // by Expect
 }
 
 // begin prepares for a body.
@@ -33,11 +34,15 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
 		entities = unblocked(entities)
 	}
 	if idle := r.idle[as]; len(idle) > 0 {
-		b.rewriter = idle[len(idle)-1]
+		last := idle[len(idle)-1]
+		b.rewriter, b.scanner = last.rewriter, last.scanner
 		r.idle[as] = idle[:len(idle)-1]
+		r.suspect(b)
 		b.give(secrets)
 		return
 	}
+	texts := r.texts(b, as)
+	r.suspect(b)
 	b.rewriter = pii.NewRewriter(pii.Config{
 		Format:   as.format,
 		Policy:   entities,
@@ -51,6 +56,7 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
 		Part:        content.PartFormat,
 		OtherParts:  rules.OtherTypes || !rules.Inspects(),
 		Lenient:     as.response && len(rules.Redact) == 0, // a member that cannot be told cannot be redacted
+		Texts:       texts,
 	})
 	b.give(secrets)
 }
@@ -115,10 +121,13 @@ func (r *Rules) End(b *Body) {
 	}
 	if idle := r.idle[b.use]; len(idle) < maxIdle {
 		b.rewriter.Reset()
+		if b.scanner != nil {
+			b.scanner.Reset()
+		}
 		b.give(nil)
-		r.idle[b.use] = append(idle, b.rewriter)
+		r.idle[b.use] = append(idle, reader{b.rewriter, b.scanner})
 	}
-	b.rewriter = nil
+	b.rewriter, b.scanner = nil, nil
 }
 
 // Next takes the next piece of a body, and says with last that no other
@@ -127,7 +136,8 @@ func (r *Rules) End(b *Body) {
 //
 // These are the stages of a body, in order. The length comes first, so that an
 // oversized body costs nothing more; well-formedness, depth, field limits, the
-// tenant and agent that it names, and personal data are one pass over the bytes.
+// tenant and agent that it names, and personal data are one pass over the bytes, and the
+// score of its texts is another over what that one decodes.
 func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	// 1. Length.
 	b.seen += int64(len(piece))
@@ -165,6 +175,10 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 	}
 	if err != nil {
 		return dst, b.refusal(err)
+	}
+	// 7. What its texts look like, once all have been read.
+	if last {
+		return dst, b.judge()
 	}
 	return dst, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/memgate/memgate/filter/cors"
 	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/poison"
 )
 
 // Rules are a content policy, compiled. They are not safe for concurrent use; a
@@ -20,7 +21,14 @@ import (
 type Rules struct {
 	policy *content.Policy
 	cors   *cors.Matcher
-	idle   map[use][]*pii.Rewriter // of bodies that are done, for those to come
+	scores *poison.Set      // of requests' texts; nil when there are none
+	idle   map[use][]reader // of bodies that are done, for those to come
+}
+
+// reader is what reads a body.
+type reader struct {
+	rewriter *pii.Rewriter
+	scanner  *poison.Scanner // nil when texts have no score
 }
 
 // use is what a rewriter is for.
@@ -42,11 +50,17 @@ func Compile(wire []byte) (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRules(policy, matcher), nil
+	rules := newRules(policy, matcher)
+	if p := policy.Request.Poison; p.Action != poison.Off && policy.Modes.Poison != content.Off {
+		if rules.scores, err = poison.Compile(p); err != nil {
+			return nil, err
+		}
+	}
+	return rules, nil
 }
 
 func newRules(policy *content.Policy, matcher *cors.Matcher) *Rules {
-	return &Rules{policy: policy, cors: matcher, idle: make(map[use][]*pii.Rewriter)}
+	return &Rules{policy: policy, cors: matcher, idle: make(map[use][]reader)}
 }
 
 // Unknown stands in where no policy is known: it allows no origin and sets the

@@ -45,9 +45,19 @@ func check(t *testing.T, rules *inspect.Rules, c cases.Case, size, first int) {
 	if refusal != c.Refusal {
 		t.Fatalf("request: refusal %v, want %v", slug(refusal), slug(c.Refusal))
 	}
+	if got := string(b.AppendScore(nil)); got != c.Score {
+		t.Fatalf("score %q, want %q", got, c.Score)
+	}
 	if refusal != nil {
 		rules.End(&b)
 		return
+	}
+	marked := ""
+	if b.Quarantined() {
+		marked = b.Quarantine()
+	}
+	if marked != c.Quarantine {
+		t.Fatalf("quarantine %q, want %q", marked, c.Quarantine)
 	}
 	if got != c.Upstream {
 		t.Fatalf("upstream gets\n%.300q, want\n%.300q", got, c.Upstream)

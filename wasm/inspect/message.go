@@ -68,8 +68,12 @@ var Digests = [...]string{"content-md5", "digest", "content-digest", "repr-diges
 // neither a part of a representation nor a reference to one that the client
 // never had, as what it holds was rewritten. An If-None-Match of a method that
 // writes stays: it is a precondition, without which what must be new would take
-// the place of what is there (RFC 9110, section 13.1.2).
+// the place of what is there (RFC 9110, section 13.1.2). What the upstream is told of
+// the body only the edge may say.
 func (r *Rules) RequestDrop(dst []string, h Header) []string {
+	if h.Has(QuarantineHeader) {
+		dst = append(dst, QuarantineHeader)
+	}
 	if !r.RewritesResponses() {
 		return dst
 	}

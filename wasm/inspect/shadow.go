@@ -14,12 +14,14 @@ const (
 	stageContent = "content"
 	stagePII     = "pii"
 	stageHeaders = "headers"
+	stagePoison  = "poison"
 )
 
 // What a stage in shadow would have done other than to refuse.
 const (
 	notRewritten = "not_rewritten"
 	notSet       = "not_set"
+	quarantined  = "quarantined"
 )
 
 // Shadow is what stages that are not enforced would have done in an exchange.
@@ -77,6 +79,7 @@ func (r *Rules) watched(plan Plan, response bool) Plan {
 // Note takes note in s of what would have been done with the entities in b, where
 // the policy has that in shadow.
 func (r *Rules) Note(s *Shadow, b *Body) {
+	r.noteScore(s, b)
 	if b.rewriter == nil || !b.shadow {
 		return
 	}

@@ -17,7 +17,7 @@ func TestShadowCases(t *testing.T) {
 	for _, c := range cases.All() {
 		t.Run(c.Name, func(t *testing.T) {
 			policy := *c.Policy
-			policy.Modes = content.Modes{Content: content.Shadow, PII: content.Shadow, CORS: content.Shadow, Headers: content.Shadow}
+			policy.Modes = content.Modes{Content: content.Shadow, PII: content.Shadow, CORS: content.Shadow, Headers: content.Shadow, Poison: content.Shadow}
 			rules, err := inspect.Compile(policy.AppendBinary(nil))
 			if err != nil {
 				t.Fatal(err)
@@ -44,6 +44,9 @@ func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
 		}
 		if refusal != nil && !rules.Tolerates(&shadow, response, refusal) {
 			t.Fatalf("refused: %s", refusal.Slug)
+		}
+		if b.Quarantined() {
+			t.Fatal("the body is quarantined")
 		}
 		if b.Changed() || b.Rewrites() {
 			t.Fatal("the body counts as changed")
@@ -73,14 +76,22 @@ func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
 	list := string(shadow.Append(nil))
 	want := ""
 	switch {
+	case c.Refusal == &problem.SuspectedPoisoning:
+		want = "poison:suspected-poisoning"
+	case c.Quarantine != "":
+		want = "poison:quarantined"
 	case c.Refusal == &problem.BlockedPII:
 		want = "pii:blocked-pii"
 	case c.Refusal != nil:
 		want = "content:" + c.Refusal.Slug
 	case c.Withheld != nil:
 		want = "pii:" + c.Withheld.Slug
-	case c.Findings != "":
-		want = "pii:not_rewritten"
+	}
+	if c.Findings != "" && c.Refusal == nil && c.Withheld == nil {
+		if want != "" {
+			want += ","
+		}
+		want += "pii:not_rewritten"
 	}
 	if list != want {
 		t.Fatalf("would have been %q, want %q", list, want)

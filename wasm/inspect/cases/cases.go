@@ -43,6 +43,9 @@ type Case struct {
 	Client string
 	// Findings are what the access log says.
 	Findings string
+	// Score is what it says of the score of the request, and Quarantine the header by
+	// which the upstream is told that it is suspect.
+	Score, Quarantine string
 }
 
 // Answer is what the upstream answers.
@@ -110,7 +113,9 @@ const (
 )
 
 // All returns all cases.
-func All() []Case { return slices.Concat(requests(), named(), custom(), responses(), jsonCorners()) }
+func All() []Case {
+	return slices.Concat(requests(), named(), custom(), poisoned(), responses(), jsonCorners())
+}
 
 func requests() []Case {
 	ok := Answer{Body: `{"ok":true}`}
