@@ -213,7 +213,8 @@ func (x *patternParser) count() int {
 		x.at++
 		digits++
 	}
-	if digits == 0 {
+	// To other engines a bound that begins with 0 makes the braces literal.
+	if digits == 0 || digits > 1 && x.text[x.at-digits] == '0' {
 		x.fail("a repeat is {3} or {2,5}")
 	}
 	return n

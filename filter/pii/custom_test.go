@@ -90,6 +90,7 @@ func TestCustomErrors(t *testing.T) {
 		"repeat":        {pattern("a{3"), "patterns", 3},
 		"bounds":        {pattern("a{3,2}"), "patterns", 1},
 		"none":          {pattern("a{0}"), "patterns", 1},
+		"leading zero":  {pattern("a{01}"), "patterns", 4},
 		"twice":         {pattern("a{2}{3}"), "patterns", 4},
 		"too many":      {pattern("(a{64}){3}"), "patterns", 2},
 		"escape":        {pattern(`a\b`), "patterns", 2},
