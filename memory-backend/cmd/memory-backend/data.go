@@ -28,6 +28,7 @@ type dataOptions struct {
 	masters []string
 	keys    string
 	maxOpen int
+	qdrant  qdrantOptions
 }
 
 func (o *dataOptions) flags(f *pflag.FlagSet) {
@@ -36,6 +37,7 @@ func (o *dataOptions) flags(f *pflag.FlagSet) {
 		"master key that wraps the tenants' keys: file:PATH (made at the first start, mode 0600), the URI of a key management service, or none "+
 			"for no encryption; further ones only unwrap (default file:DATA/"+masterFile+")")
 	f.StringVar(&o.keys, "keys", "", "directory of the tenants' wrapped keys (default DATA/keys)")
+	o.qdrant.flags(f)
 }
 
 // check returns what is wrong with the options, after filling in those that were not given.
@@ -50,6 +52,9 @@ func (o *dataOptions) check() error {
 		if m == "none" && len(o.masters) > 1 {
 			return errors.New("--master-key none stands alone")
 		}
+	}
+	if o.qdrant.url != "" && !o.encrypted() {
+		return errors.New("--qdrant keeps memories encrypted only: --master-key must not be none")
 	}
 	return nil
 }
@@ -103,8 +108,11 @@ func (o *dataOptions) keyring(ctx context.Context, create bool) (*crypt.Keyring,
 	return crypt.OpenKeyring(crypt.Config{Dir: o.keys, Masters: masters, Now: time.Now})
 }
 
-// open opens the store of the options.
+// open opens the files of the options.
 func (o *dataOptions) open(ctx context.Context, create bool) (*sqlite.Store, *crypt.Keyring, error) {
+	if o.qdrant.url != "" {
+		return nil, nil, usageError{errors.New("this is for files: --qdrant keeps none")}
+	}
 	if !create {
 		if _, err := os.Stat(o.data); err != nil {
 			return nil, nil, fmt.Errorf("data directory: %w", err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/memgate/memgate/filter/txntoken"
 	"github.com/memgate/memgate/memory-backend/api"
+	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
 // defaultListen is on the loopback interface: whoever wants more says so.
@@ -178,7 +179,7 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	store, _, err := o.open(ctx, true)
+	store, _, err := o.openStore(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -191,10 +192,12 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if files, ok := store.(*sqlite.Store); ok {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "memory_backend_open_tenants", Help: "Tenants' files that are open.",
-		}, func() float64 { return float64(store.OpenFiles()) }))
+		}, func() float64 { return float64(files.OpenFiles()) }))
+	}
 	book, err := o.book()
 	if err != nil {
 		return err

@@ -70,6 +70,22 @@ func start(t testing.TB, args ...string) *service {
 	if err := os.WriteFile(jwks, signer.JWKS(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.run(t, filepath.Join(s.dir, "data"), args...)
+	return s
+}
+
+// startIn runs the service again on what another one left.
+func startIn(t testing.TB, before *service, data string, args ...string) *service {
+	t.Helper()
+	s := &service{dir: before.dir, signer: before.signer, code: make(chan int, 1), logs: &logBuffer{address: make(chan string, 1)}}
+	s.run(t, data, args...)
+	return s
+}
+
+// run runs the service until the test ends or stops it.
+func (s *service) run(t testing.TB, data string, args ...string) {
+	t.Helper()
+	jwks := filepath.Join(s.dir, "jwks.json")
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	env := func(name string) (string, bool) {
@@ -77,7 +93,7 @@ func start(t testing.TB, args ...string) *service {
 		return v, ok
 	}
 	go func() {
-		s.code <- run(ctx, append([]string{"serve", "--data", filepath.Join(s.dir, "data")}, args...), env, io.Discard, s.logs)
+		s.code <- run(ctx, append([]string{"serve", "--data", data}, args...), env, io.Discard, s.logs)
 	}()
 	select {
 	case a := <-s.logs.address:
@@ -88,7 +104,6 @@ func start(t testing.TB, args ...string) *service {
 		t.Fatalf("does not listen\n%s", s.logs)
 	}
 	t.Cleanup(stop)
-	return s
 }
 
 // token returns a Txn-Token for a tenant.

@@ -76,7 +76,7 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 			if !yes {
 				return usageError{errors.New("this cannot be undone: say --yes")}
 			}
-			store, _, err := o.open(cmd.Context(), false)
+			store, _, err := o.openStore(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 			if err := prepare(cmd); err != nil {
 				return err
 			}
-			store, _, err := o.open(cmd.Context(), false)
+			store, _, err := o.openStore(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
