@@ -57,9 +57,17 @@ func TestCompose(t *testing.T) {
 	for _, service := range []string{"envoy", "memgate", "memory-backend"} {
 		t.Run(service+" has no privileges", func(t *testing.T) { checkPrivileges(t, d, service, port) })
 	}
-	t.Run("memories survive a new container", func(t *testing.T) {
+	kept, ended := activate(t, edge, key), activate(t, edge, key)
+	t.Run("a session ends by command", func(t *testing.T) {
+		usable(t, edge, ended, http.StatusOK)
+		d.up(t, "exec", "-T", "memgate", "/memgate", "revoke", "session", "--config", "/etc/memgate/memgate.yaml", ended.ID)
+		usable(t, edge, ended, http.StatusUnauthorized)
+	})
+	t.Run("memories, sessions and revocations survive a new container", func(t *testing.T) {
 		d.up(t, "up", "--detach", "--force-recreate")
 		waitHealthy(t, d)
+		usable(t, edge, kept, http.StatusOK)
+		usable(t, edge, ended, http.StatusUnauthorized)
 		expect(t, edge, "POST", "/api/v2/agents/helper/recall", key, `{"query":"when do releases leave?"}`, http.StatusOK, "Thursdays")
 	})
 }
@@ -77,7 +85,7 @@ func start(t *testing.T, d *docker) (key, port string) {
 	}
 	port = freePort(t)
 	d.env = append(d.env, "MEMGATE_PORT="+port, "COMPOSE_PROJECT_NAME=memgate-test-"+port,
-		"MEMGATE_SECRETS="+filepath.Join(dir, "secrets"))
+		"MEMGATE_SECRETS="+filepath.Join(dir, "secrets"), "MEMGATE_STATE="+filepath.Join(dir, "state"))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s\n%s", d.tryCompose("ps"), d.tryCompose("logs"))
@@ -166,6 +174,55 @@ func checkPrivileges(t *testing.T, d *docker, service, port string) {
 	}
 	if service == "envoy" && published != 1 {
 		t.Errorf("publishes %d ports", published)
+	}
+}
+
+// session is what an activation answers.
+type session struct {
+	ID    string `json:"session_id"`
+	Token string `json:"session_token"`
+}
+
+func activate(t *testing.T, edge, key string) (s session) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, edge+"/api/v2/agents/helper/activate", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&s); err != nil || s.Token == "" {
+		t.Fatalf("activate: %s, %v", res.Status, err)
+	}
+	return s
+}
+
+// usable waits until a session is answered so.
+func usable(t *testing.T, edge string, s session, want int) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		req, err := http.NewRequest(http.MethodGet, edge+"/api/v2/agents/helper", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Session-Token", s.Token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a session is answered with %s, want %d", res.Status, want)
+		}
+		time.Sleep(200 * time.Millisecond)
 	}
 }
 

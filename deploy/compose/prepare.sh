@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes what docker-compose.yml needs: binaries for Linux in build/linux, and
 # in deploy/compose/secrets the hash of an API key. Prints the key when it made
-# one; a key that exists is kept.
+# one; a key that exists is kept. In deploy/compose/state memgate keeps its state.
 #
-# usage: prepare.sh [folder with memgate.yaml, where secrets/ goes]
+# usage: prepare.sh [folder with memgate.yaml, where secrets/ and state/ go]
 set -euo pipefail
 dir=$(cd "${1:-$(dirname "$0")}" && pwd)
 cd "$(dirname "$0")/../.."
@@ -34,4 +34,5 @@ if [ ! -e "$dir/secrets/keys.yaml" ]; then
   go run ./filter/cmd/memgate key create --config "$dir/memgate.yaml" \
     --tenant demo --subject developer --scope "memory:read memory:write"
 fi
-[ "$(id -u)" -ne 0 ] || chown -R 65532:65532 "$dir/secrets"
+[ -d "$dir/state" ] || mkdir -m 700 "$dir/state"
+[ "$(id -u)" -ne 0 ] || chown -R 65532:65532 "$dir/secrets" "$dir/state"

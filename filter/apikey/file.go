@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/memgate/memgate/filter/identity"
+	"github.com/memgate/memgate/filter/ownerfile"
 	"github.com/memgate/memgate/filter/tenant"
 	"go.yaml.in/yaml/v3"
 )
@@ -51,46 +50,17 @@ type document struct {
 	Keys    []Record `yaml:"keys"`
 }
 
-// PermissionError says that others than its owner may read or write the key file.
-type PermissionError struct {
-	Path string
-	Mode fs.FileMode
-}
-
-// Error tells what is wrong and how to put it right.
-func (e *PermissionError) Error() string {
-	return fmt.Sprintf("apikey: %s is open to others (mode %#o): chmod 600 it", e.Path, e.Mode)
-}
-
 // ErrUnknownID says that the key file holds no key of an id.
 var ErrUnknownID = errors.New("apikey: no key has this id")
 
 func read(path string, o options) ([]Record, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("apikey: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("apikey: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("apikey: %s is no regular file", path)
-	}
-	forbidden := fs.FileMode(0o077)
+	from := ownerfile.Read
 	if o.groupRead {
-		forbidden = 0o037
+		from = ownerfile.ReadGroup
 	}
-	if mode := info.Mode().Perm(); mode&forbidden != 0 {
-		return nil, &PermissionError{Path: path, Mode: mode}
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := from(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
-	}
-	if len(b) > maxFile {
-		return nil, fmt.Errorf("apikey: %s is larger than %d MiB", path, maxFile>>20)
 	}
 	records, err := decode(b)
 	if err != nil {
@@ -250,35 +220,8 @@ func update(path string, opts []Option, change func([]Record) ([]Record, error))
 	if err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
-	if err := replace(path, b); err != nil {
+	if err := ownerfile.Replace(path, b); err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
 	return nil
-}
-
-func replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once renamed
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -92,7 +92,7 @@ type Option func(*options)
 func AllowGroupRead() Option { return func(o *options) { o.groupRead = true } }
 
 // Open reads the key file at path. It fails when the file is not there (fs.ErrNotExist),
-// when others than its owner may read or write it (*PermissionError), or when anything in
+// when others than its owner may read or write it ([ownerfile.ErrOpen]), or when anything in
 // it is wrong; see Create for its making. Only keys of env are accepted. The pepper has at least MinPepper bytes and must
 // be the one that the keys were created with.
 func Open(path string, env Environment, pepper []byte, now func() time.Time, opts ...Option) (*Store, error) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/memgate/memgate/filter/ownerfile"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -52,7 +53,7 @@ func PutUsed(path string, used map[string]time.Time, opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
-	if err := replace(usedFile(path), b); err != nil {
+	if err := ownerfile.Replace(usedFile(path), b); err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/memgate/memgate/filter/jsontext"
 )
 
 const (
@@ -136,55 +138,15 @@ func appendMilliseconds(dst []byte, d time.Duration) []byte {
 	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
 
-// appendString writes s as a JSON string (RFC 8259, section 7), cut to MaxString
-// bytes at a character's end. Bytes that are not UTF-8 become U+FFFD; control
-// characters, also those that Unicode knows beyond ASCII, are escaped, so that a
-// line looks the same in a terminal as it is.
+// appendString writes s as a JSON string, cut to MaxString bytes at a character's end.
 func appendString(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	cut := false
-	if len(s) > MaxString {
-		end := MaxString
-		for end > MaxString-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-			end--
-		}
-		s, cut = s[:end], true
-	}
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			switch {
-			case c == '"' || c == '\\':
-				dst = append(dst, '\\', c)
-			case c < 0x20 || c == 0x7f:
-				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			default:
-				dst = append(dst, c)
-			}
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = append(dst, `\ufffd`...)
-		case escaped(r):
-			dst = append(dst, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
-		default:
-			dst = append(dst, s[i:i+size]...)
-		}
-		i += size
+	if len(s) <= MaxString {
+		return append(jsontext.Append(dst, s), '"')
 	}
-	if cut {
-		dst = append(dst, "…"...)
+	end := MaxString
+	for end > MaxString-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
 	}
-	return append(dst, '"')
-}
-
-// escaped reports the C1 controls, line and paragraph separators, and the marks
-// that change the direction of text (Unicode Annex 9).
-func escaped(r rune) bool {
-	return r >= 0x80 && r <= 0x9f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 ||
-		r == 0x200e || r == 0x200f || r == 0x061c || r == 0xfeff
+	return append(jsontext.Append(dst, s[:end]), `…"`...)
 }

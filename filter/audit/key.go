@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/memgate/memgate/filter/ownerfile"
 )
 
 // KeyName is the name in the keys that sign checkpoints, and in their signatures.
 const KeyName = "memgate-audit"
+
+const maxKeyFile = 4 << 10
 
 // ErrKeyFile is that a file holds no key, or that others may read it.
 var ErrKeyFile = errors.New("audit: not a signing key that its owner alone may read")
@@ -40,7 +42,7 @@ func LoadOrCreateKey(path string, random io.Reader) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("audit: %w", err)
 	}
-	if err := createKey(path, text); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := ownerfile.Create(path, []byte(text+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
 		return Key{}, fmt.Errorf("audit: %w", err)
 	}
 	return LoadKey(path)
@@ -48,20 +50,11 @@ func LoadOrCreateKey(path string, random io.Reader) (Key, error) {
 
 // LoadKey reads the key in the file at path.
 func LoadKey(path string) (Key, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Key{}, fmt.Errorf("audit: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Key{}, fmt.Errorf("audit: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return Key{}, fmt.Errorf("%w: %s must be a file of mode 0600", ErrKeyFile, path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
-	if err != nil {
+	text, err := ownerfile.Read(path, maxKeyFile)
+	switch {
+	case errors.Is(err, ownerfile.ErrOpen):
+		return Key{}, fmt.Errorf("%w: %w", ErrKeyFile, err)
+	case err != nil:
 		return Key{}, fmt.Errorf("audit: %w", err)
 	}
 	key, err := ParseKey(strings.TrimSpace(string(text)))
@@ -90,22 +83,4 @@ func ParseKey(text string) (Key, error) {
 		return Key{}, ErrKeyFile
 	}
 	return Key{Signer: signer, Verifier: verifier}, nil
-}
-
-// createKey writes the whole file under another name and then links it into
-// place, which fails when the name is taken.
-func createKey(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".audit-key-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = io.WriteString(f, text+"\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
 }

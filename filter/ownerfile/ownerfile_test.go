@@ -41,11 +41,44 @@ func TestCreateThenRead(t *testing.T) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
+	for mode, open := range map[fs.FileMode]bool{0o600: false, 0o640: false, 0o660: true, 0o644: true, 0o601: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ownerfile.ReadGroup(path, 10); errors.Is(err, ownerfile.ErrOpen) != open {
+			t.Errorf("mode %#o for a group: %v", mode, err)
+		}
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("%v, %v", left, err)
 	}
 	if err := ownerfile.Create(filepath.Join(dir, "no", "folder"), nil); err == nil {
 		t.Error("made without its folder")
+	}
+}
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "keys")
+	for _, content := range []string{"one", "two, which is longer", ""} {
+		if err := ownerfile.Replace(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := ownerfile.Read(path, 100); err != nil || string(b) != content {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	if err := ownerfile.Replace(filepath.Join(dir, "no", "folder"), nil); err == nil {
+		t.Error("replaced without its folder")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := ownerfile.Replace(filepath.Join(dir, "folder"), nil); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
 	}
 }
 

@@ -1,5 +1,7 @@
 package problem
 
+import "strconv"
+
 // Who is asking.
 var (
 	// MalformedCredentials: a credential header cannot be read.
@@ -176,7 +178,7 @@ func Reference() []byte {
 	dst := []byte("| type | status | title | what to do |\n| --- | --- | --- | --- |\n")
 	for _, p := range All() {
 		dst = append(dst, "| `"+p.Type()+"` | "...)
-		dst = appendInt(dst, p.Status)
+		dst = strconv.AppendInt(dst, int64(p.Status), 10)
 		dst = append(dst, " | "...)
 		dst = appendCell(dst, p.Title)
 		dst = append(dst, " | "...)

@@ -6,6 +6,12 @@
 // trail as a typed reason of the package that decided.
 package problem
 
+import (
+	"strconv"
+
+	"github.com/memgate/memgate/filter/jsontext"
+)
+
 // ContentType is the media type of [Problem.AppendJSON] (RFC 9457, section 3).
 const ContentType = "application/problem+json"
 
@@ -38,19 +44,19 @@ func (p Problem) Type() string { return TypePrefix + p.Slug }
 // [MaxRequestID] bytes, and whatever it holds, the result is valid JSON.
 func (p Problem) AppendJSON(dst []byte, requestID string) []byte {
 	dst = append(dst, `{"type":"`+TypePrefix...)
-	dst = appendEscaped(dst, p.Slug)
+	dst = jsontext.AppendHTML(dst, p.Slug)
 	dst = append(dst, `","title":"`...)
-	dst = appendEscaped(dst, p.Title)
+	dst = jsontext.AppendHTML(dst, p.Title)
 	dst = append(dst, `","status":`...)
-	dst = appendInt(dst, p.Status)
+	dst = strconv.AppendInt(dst, int64(p.Status), 10)
 	dst = append(dst, `,"detail":"`...)
-	dst = appendEscaped(dst, p.Detail)
+	dst = jsontext.AppendHTML(dst, p.Detail)
 	if requestID != "" {
 		if len(requestID) > MaxRequestID {
 			requestID = requestID[:MaxRequestID]
 		}
 		dst = append(dst, `","request_id":"`...)
-		dst = appendEscaped(dst, requestID)
+		dst = jsontext.AppendHTML(dst, requestID)
 	}
 	return append(dst, `"}`...)
 }

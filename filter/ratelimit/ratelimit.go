@@ -11,8 +11,6 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -31,82 +29,7 @@ const maxSpan = 366 * 24 * time.Hour
 // ErrRate is returned for a rate that cannot be kept: a limit or time that is
 // not positive, a negative burst, or a burst that takes more than 366 days to
 // refill.
-var ErrRate = errors.New("ratelimit: not a rate; write it as 60/m, or as 60/m burst 10")
-
-// ParseRate reads "60/m": a number of requests, a slash, and s, m, h, d or a Go
-// duration ("100/30s"), optionally followed by "burst" and a number. The error
-// is [ErrRate].
-func ParseRate(s string) (Rate, error) {
-	fields := strings.Fields(s)
-	if len(fields) != 1 && (len(fields) != 3 || fields[1] != "burst") {
-		return Rate{}, ErrRate
-	}
-	limit, unit, found := strings.Cut(fields[0], "/")
-	if !found {
-		return Rate{}, ErrRate
-	}
-	var r Rate
-	var ok bool
-	if r.Limit, ok = parseCount(limit); !ok {
-		return Rate{}, ErrRate
-	}
-	switch unit {
-	case "s":
-		r.Per = time.Second
-	case "m":
-		r.Per = time.Minute
-	case "h":
-		r.Per = time.Hour
-	case "d":
-		r.Per = 24 * time.Hour
-	default:
-		var err error
-		if r.Per, err = time.ParseDuration(unit); err != nil {
-			return Rate{}, ErrRate
-		}
-	}
-	if len(fields) == 3 {
-		if r.Burst, ok = parseCount(fields[2]); !ok {
-			return Rate{}, ErrRate
-		}
-	}
-	return r, r.Validate()
-}
-
-// parseCount takes decimal digits only, 1 to 999999999.
-func parseCount(s string) (int, bool) {
-	if s == "" || len(s) > 9 {
-		return 0, false
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-	}
-	n, err := strconv.Atoi(s)
-	return n, err == nil && n > 0
-}
-
-// String writes the rate as [ParseRate] reads it.
-func (r Rate) String() string {
-	s := strconv.Itoa(r.Limit) + "/"
-	switch r.Per {
-	case time.Second:
-		s += "s"
-	case time.Minute:
-		s += "m"
-	case time.Hour:
-		s += "h"
-	case 24 * time.Hour:
-		s += "d"
-	default:
-		s += r.Per.String()
-	}
-	if r.Burst != 0 {
-		s += " burst " + strconv.Itoa(r.Burst)
-	}
-	return s
-}
+var ErrRate = errors.New("ratelimit: not a rate that can be kept")
 
 // Validate returns [ErrRate] for a rate that no limiter keeps.
 func (r Rate) Validate() error {

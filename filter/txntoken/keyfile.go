@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"github.com/memgate/memgate/filter/ownerfile"
 )
 
 const maxKeyFile = 16 << 10
@@ -35,22 +35,7 @@ func LoadOrCreateKey(path string, random io.Reader) (ed25519.PrivateKey, error) 
 }
 
 func loadKey(path string) (ed25519.PrivateKey, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("txntoken: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("txntoken: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("txntoken: %s is no regular file", path)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("txntoken: %s is open to others (mode %#o): it must be 0600", path, info.Mode().Perm())
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	b, err := ownerfile.Read(path, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("txntoken: %w", err)
 	}
@@ -77,8 +62,7 @@ func ParseKey(b []byte) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// createKey writes the whole file under another name and then links it into place, which
-// fails when the name is taken: nobody ever sees a part of it.
+// createKey makes the file at path, which fails when the name is taken.
 func createKey(path string, key ed25519.PrivateKey) error {
 	private, err := jwk.Import(key)
 	if err != nil {
@@ -88,20 +72,5 @@ func createKey(path string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".txn-key-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
+	return ownerfile.Create(path, append(b, '\n'))
 }
