@@ -58,6 +58,10 @@ build/memory-backend: go
 build/memgate.wasm: go
 	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildmode=c-shared -ldflags="-s -w" -o $@ ./wasm
 
+.PHONY: images
+images: build ## pack what was built into container images with SBOMs, as an OCI layout in build/images
+	@cd deploy/images && go run . -from ../../build -to ../../build/images -version "$(VERSION)"
+
 .PHONY: compose
 compose: go ## build the container images, make an API key, and start docker-compose.yml
 	@deploy/compose/prepare.sh

@@ -59,6 +59,8 @@ run go vet ./... || status=1
 mapfile -t units < <(go list ./... | grep -vE '/(e2e|deploy)(/|$)')
 mapfile -t suites < <(go list ./... | grep -E '/(e2e|deploy)(/|$)')
 run python3 tools/gotest.py "${race[@]}" -timeout 20m "${units[@]}" || status=1
+# The images are of a module of their own, made of what is in build/.
+(cd deploy/images && run go test -count=1 .) || status=1
 # Test by test, as each drives real processes; never from the cache, which
 # knows nothing of the binaries that they start.
 if [ "${#suites[@]}" -gt 0 ]; then

@@ -13,6 +13,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	// The authorities of the public web, where there are none on the machine: an
+	// image on an empty base has nothing but this binary.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 // version is set by the linker.
