@@ -53,7 +53,7 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 	if p := d.Principal; p.Kind != identity.KindAnonymous {
 		claims := txntoken.Claims{
 			ID: r.ID, Audience: plan.audience, Subject: p.Subject, Tenant: p.Tenant,
-			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes, Bound: p.Bound.String(),
+			Agent: p.Agent, Kind: string(p.Kind), Principal: p.ID, Scopes: p.Scopes, Bound: p.Bound.String(), Trust: c.policy.Trust(p),
 		}
 		if plan.audience == OwnAudience { // the sessions API makes of it what a session is revoked with
 			claims.PrincipalIssuer, claims.PrincipalIssued = p.Issuer, p.Issued

@@ -81,7 +81,7 @@ func (i *identities) sign(c txntoken.Claims) (string, error) {
 func hashOf(seed maphash.Seed, c *txntoken.Claims) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
-	for _, s := range [...]string{c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound} {
+	for _, s := range [...]string{c.Audience, c.Subject, c.Tenant, c.Agent, c.Kind, c.Principal, c.Bound, c.Trust} {
 		_, _ = h.WriteString(s)
 		_ = h.WriteByte(0)
 	}
@@ -95,7 +95,7 @@ func hashOf(seed maphash.Seed, c *txntoken.Claims) uint64 {
 // same says whether a token for a says what one for b would, but for the id.
 func same(a, b *txntoken.Claims) bool {
 	return a.Audience == b.Audience && a.Subject == b.Subject && a.Tenant == b.Tenant && a.Agent == b.Agent &&
-		a.Kind == b.Kind && a.Principal == b.Principal && a.Bound == b.Bound && slices.Equal(a.Scopes, b.Scopes) &&
+		a.Kind == b.Kind && a.Principal == b.Principal && a.Bound == b.Bound && a.Trust == b.Trust && slices.Equal(a.Scopes, b.Scopes) &&
 		a.PrincipalIssuer == b.PrincipalIssuer && a.PrincipalIssued.Equal(b.PrincipalIssued)
 }
 

@@ -106,7 +106,7 @@ func TestReusedTokenSaysTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := txntoken.Claims{ID: "0", Audience: "a", Subject: "s", Tenant: "t", Agent: "g", Kind: "jwt", Principal: "p", Bound: "b", Scopes: []string{"x", "y"}}
+	base := txntoken.Claims{ID: "0", Audience: "a", Subject: "s", Tenant: "t", Agent: "g", Kind: "jwt", Principal: "p", Bound: "b", Trust: "trusted", Scopes: []string{"x", "y"}}
 	callers := []txntoken.Claims{base}
 	for _, change := range []func(*txntoken.Claims){
 		func(c *txntoken.Claims) { c.Subject = "sx" },
@@ -115,6 +115,8 @@ func TestReusedTokenSaysTheSame(t *testing.T) {
 		func(c *txntoken.Claims) { c.Kind = "session" },
 		func(c *txntoken.Claims) { c.Principal = "px" },
 		func(c *txntoken.Claims) { c.Bound = "" },
+		func(c *txntoken.Claims) { c.Trust = "" },
+		func(c *txntoken.Claims) { c.Trust = "unconfirmed" },
 		func(c *txntoken.Claims) { c.Scopes = []string{"x"} },
 		func(c *txntoken.Claims) { c.Scopes = nil },
 		func(c *txntoken.Claims) { c.Scopes = []string{"x", "y", "z"} },
@@ -139,7 +141,7 @@ func TestReusedTokenSaysTheSame(t *testing.T) {
 				got, err := verifier.Verify(context.Background(), token)
 				if err != nil || !same(&txntoken.Claims{
 					Audience: got.Audience, Subject: got.Subject, Tenant: got.Tenant, Agent: got.Agent,
-					Kind: got.Kind, Principal: got.Principal, Bound: got.Bound, Scopes: got.Scopes,
+					Kind: got.Kind, Principal: got.Principal, Bound: got.Bound, Trust: got.Trust, Scopes: got.Scopes,
 				}, &want) {
 					t.Errorf("%+v (%v), want %+v", got, err, want)
 				}

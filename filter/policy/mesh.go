@@ -8,6 +8,7 @@ import (
 type Mesh struct {
 	Identities     []MeshIdentity `yaml:"identities" doc:"the peers that count, by their SPIFFE IDs; an ID that stands here itself counts before templates, and a template before those behind it" required:"true"`
 	WithCredential string         `yaml:"with_credential" doc:"what a peer means beside a token, an API key or a session: ignore, nothing, as it passes on what others ask for; same_tenant, it must be one of identities, and of the same tenant; refuse, one of identities must not send any" enum:"ignore,same_tenant,refuse" default:"ignore"`
+	Trust          string         `yaml:"trust" doc:"the same for peers: trusted, unconfirmed, or nothing" enum:"trusted,unconfirmed"`
 }
 
 // MeshIdentity is one peer, or those that a template matches.

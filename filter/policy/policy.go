@@ -142,6 +142,7 @@ type Issuer struct {
 	Subject           Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
 	Roles             *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
 	Scopes            Claim    `yaml:"scopes" doc:"where the scopes stand: a list, or one string with spaces" default:"scope"`
+	Trust             string   `yaml:"trust" doc:"trusted or unconfirmed: how far what its principals say is believed, which the Txn-Token tells the upstream (tctx.trust); the Txn-Token says nothing of it when empty" enum:"trusted,unconfirmed"`
 }
 
 // Claim names a member of a token's claims.
@@ -169,6 +170,7 @@ type APIKeys struct {
 	MaxStale Duration `yaml:"max_stale" doc:"for how long an instance goes on with the keys that it holds when the Redis does not answer; after that, and for other keys at once, requests get 503" default:"60s" min:"1s" max:"24h"`
 	Timeout  Duration `yaml:"timeout" doc:"how long a request waits for the Redis when it brings a key that is not held" default:"100ms" min:"1ms" max:"500ms"`
 	Pepper   Secret   `yaml:"pepper" doc:"key of the hashes; beside the file, created by the first memgate key create, when empty; required with redis"`
+	Trust    string   `yaml:"trust" doc:"the same for principals with an API key: trusted, unconfirmed, or nothing" enum:"trusted,unconfirmed"`
 }
 
 // DPoP says which proofs are accepted.
@@ -180,9 +182,10 @@ type DPoP struct {
 
 // Sessions configures X-Session-Token.
 type Sessions struct {
-	TTL Duration `yaml:"ttl" doc:"lifetime of a session" default:"6h" min:"1m" max:"168h"`
-	Max int      `yaml:"max" doc:"sessions that are held at once" default:"100000" min:"1"`
-	Key Secret   `yaml:"key" doc:"key of the session tokens, at least 32 bytes, not to be kept with the state; beside state.file, made at the first start, when empty; the same for all instances that share state.redis"`
+	TTL   Duration `yaml:"ttl" doc:"lifetime of a session" default:"6h" min:"1m" max:"168h"`
+	Max   int      `yaml:"max" doc:"sessions that are held at once" default:"100000" min:"1"`
+	Trust string   `yaml:"trust" doc:"the same for requests with a session, which are those of agents; as for the credential that the session was issued to when empty" enum:"trusted,unconfirmed"`
+	Key   Secret   `yaml:"key" doc:"key of the session tokens, at least 32 bytes, not to be kept with the state; beside state.file, made at the first start, when empty; the same for all instances that share state.redis"`
 }
 
 // Resource is the protected resource that the edge tells OAuth clients of, MCP
