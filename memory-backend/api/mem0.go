@@ -430,9 +430,10 @@ func (s *Server) mem0Update(c *call) (any, error) {
 		return nil, err
 	}
 	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, c.PathValue("memory_id"), c.scope(), func(m *memory.Memory) error {
+		before := m.Content
 		edit(m)
 		m.Updated = w.At
-		return s.remark(c, w, m)
+		return s.remark(c, m, before)
 	})
 	if err != nil {
 		return nil, mem0NotFound(err)

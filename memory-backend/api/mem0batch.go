@@ -35,9 +35,10 @@ func (s *Server) mem0BatchUpdate(c *call) (any, error) {
 	}
 	w := s.change(c)
 	err = s.Store.UpdateAll(c.Context(), c.id.Tenant, w, ids, c.scope(), func(i int, m *memory.Memory) error {
+		before := m.Content
 		edits[i](m)
 		m.Updated = w.At
-		return s.remark(c, w, m)
+		return s.remark(c, m, before)
 	})
 	if err != nil {
 		return nil, mem0NotFound(err)

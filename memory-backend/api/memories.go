@@ -368,11 +368,12 @@ func (s *Server) editMemory(c *call) (any, error) {
 		return nil, err
 	}
 	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+		before := m.Content
 		for _, apply := range edits {
 			apply(m)
 		}
 		m.Updated = w.At
-		return s.remark(c, w, m)
+		return s.remark(c, m, before)
 	})
 	if errors.Is(err, memory.ErrNotFound) {
 		return nil, memoryNotFound(agent)

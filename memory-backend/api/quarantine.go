@@ -122,17 +122,21 @@ func (s *Server) mark(c *call, m *memory.Memory) error {
 	return nil
 }
 
-// remark is mark for a memory that is changed: what it says now is its editor's.
-func (s *Server) remark(c *call, w memory.Write, m *memory.Memory) error {
-	found, was, hold := m.Finding, m.Provisional, m.Held
+// remark is mark for a memory that is changed: what it says now, other than before, is its editor's. Who changes
+// no more than what is said about it vouches for nothing.
+func (s *Server) remark(c *call, m *memory.Memory, before string) error {
+	was := *m
 	if err := s.mark(c, m); err != nil {
 		return err
 	}
 	if m.Finding == "" {
-		m.Finding = found
+		m.Finding = was.Finding
 	}
-	if m.Held = m.Held || hold; m.Provisional.IsZero() && c.id.Trust != memory.TrustTrusted {
-		m.Provisional = was // an editor who is not trusted confirms nothing
+	m.Held = m.Held || was.Held
+	if m.Content == before {
+		m.Trust, m.Writer, m.Provisional = was.Trust, was.Writer, was.Provisional
+	} else if m.Provisional.IsZero() && c.id.Trust != memory.TrustTrusted {
+		m.Provisional = was.Provisional
 	}
 	return nil
 }

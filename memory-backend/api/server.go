@@ -136,6 +136,8 @@ var routes = []route{
 	{method: "POST", path: "/api/v2/quarantine/{memory_id}/release", handle: (*Server).release},
 	{method: "POST", path: "/api/v2/quarantine/{memory_id}/reject", handle: (*Server).reject},
 	{method: "POST", path: "/api/v2/erase", handle: (*Server).erase},
+	{method: "GET", path: "/api/v2/export", handle: (*Server).export},
+	{method: "POST", path: "/api/v2/import", handle: (*Server).importLines},
 	{method: "GET", path: "/api/v2/receipts/{receipt_id}", handle: (*Server).getReceipt},
 	{method: "GET", path: "/api/v2/receipt-keys", open: (*Server).receiptKeys},
 	{method: "POST", path: "/api/v2/hold", handle: (*Server).hold},

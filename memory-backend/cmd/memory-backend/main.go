@@ -74,7 +74,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(env), newHealthcheck(env), newOpenAPI(), newKeys(env), newTenant(env), newReceipt(env),
-		newBackup(env), newRestore(env), newMigrate(env))
+		newBackup(env), newRestore(env), newMigrate(env), newExport(env), newImport(env), newDoctor(env))
 	return root
 }
 
