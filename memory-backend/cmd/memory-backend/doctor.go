@@ -55,6 +55,9 @@ Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage.`,
 			if err := o.check(); err != nil {
 				return usageError{err}
 			}
+			if o.qdrant.url != "" {
+				return usageError{errors.New("this is for files: --qdrant keeps none")}
+			}
 			if _, err := os.Stat(o.data); err != nil {
 				return fmt.Errorf("data directory: %w", err)
 			}
