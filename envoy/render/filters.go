@@ -80,7 +80,7 @@ func extAuthz(p *policy.Policy) *authzv3.ExtAuthz {
 		ValidateMutations:      true,
 		EncodeRawHeaders:       true, // a header that appears twice must be seen twice
 		IncludePeerCertificate: true,
-		ClearRouteCache:        true, // the route table reads the decision
+		ClearRouteCache:        readsDecision(p),
 		// The service sets and removes ordinary headers, Envoy's own among them,
 		// and never the path, method or host that it decided on. What it may
 		// not touch is an error and not passed over: a removal that does not

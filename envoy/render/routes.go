@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -57,6 +58,12 @@ func routes(p *policy.Policy, add []*corev3.HeaderValueOption) *routev3.RouteCon
 			RequestBodyBufferLimit: wrapperspb.UInt64(BodyLimit(p)),
 		}},
 	}
+}
+
+// readsDecision reports whether the route table reads the decision, so that a route is
+// to be picked again after it.
+func readsDecision(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Routes, func(r policy.Route) bool { return r.Own })
 }
 
 // growth is how many times longer a body may get by rewriting: what replaces a

@@ -76,7 +76,7 @@ func (a *AccessLog) End(ctx context.Context, quiet time.Duration) {
 func (a *AccessLog) Wait() { a.readers.Wait() }
 
 // StreamAccessLogs reads entries until Envoy closes the stream, or [AccessLog.End]
-// does.
+// does. The server must have been made with [Codec].
 func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
 	read := make(chan error, 1)
 	a.readers.Go(func() { read <- a.read(stream) })
@@ -92,30 +92,30 @@ func (a *AccessLog) StreamAccessLogs(stream alsv3.AccessLogService_StreamAccessL
 
 // read takes entries until the stream ends.
 func (a *AccessLog) read(stream alsv3.AccessLogService_StreamAccessLogsServer) error {
+	var batch logBatch
 	for {
-		msg, err := stream.Recv()
+		err := stream.RecvMsg(&batch)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		entries := msg.GetHttpLogs().GetLogEntry()
-		for _, entry := range entries {
-			a.receive(entry)
+		for i := range batch {
+			a.receive(&batch[i])
 		}
-		a.taken.Add(int64(len(entries)))
+		a.taken.Add(int64(len(batch)))
+		clear(batch) // its texts are pieces of the message
 	}
 }
 
 // receive takes one entry: the request has ended.
-func (a *AccessLog) receive(entry *accesslogdata.HTTPAccessLogEntry) {
-	common := entry.GetCommonProperties()
-	event, lease := eventOf(entry)
+func (a *AccessLog) receive(entry *logEntry) {
+	event, lease := entry.event()
 	if lease != "" {
 		a.ended(event.Tenant, lease)
 	}
-	would := filterShadow(state(common, ShadowKey))
+	would := filterShadow(entry.shadow)
 	for _, d := range would {
 		event.Shadow = append(event.Shadow, d.entry())
 		a.metrics.shadow.WithLabelValues(string(d.Stage), string(d.Reason), event.Route).Inc()
@@ -144,18 +144,57 @@ func statusClass(status int) string {
 	return strconv.Itoa(status/100) + "xx"
 }
 
-// eventOf maps an entry of Envoy's log to an audit event, and returns the place that
-// the request had. The raw path, the query and the client's address stay behind: they
-// can hold personal data.
-func eventOf(entry *accesslogdata.HTTPAccessLogEntry) (e audit.Event, lease string) {
+// logEntry is what matters of an entry of Envoy's log. The raw path, the query and the
+// client's address stay behind: they can hold personal data.
+type logEntry struct {
+	start     time.Time
+	duration  time.Duration
+	requestID string
+	method    string
+	route     string
+	verdict   string // a verdict.Log
+	status    int
+	received  int64 // bytes of bodies
+	sent      int64
+	details   string
+	flags     []string
+
+	// What the Wasm filter left.
+	refusal, poison, findings, opened, shadow string
+}
+
+// fromEntry reads an entry from Envoy's message. What it reads, [readEntry] reads too.
+func fromEntry(entry *accesslogdata.HTTPAccessLogEntry) logEntry {
 	common, response := entry.GetCommonProperties(), entry.GetResponse()
 	meta := common.GetMetadata().GetFilterMetadata()[MetadataNamespace].GetFields()
-	said, _ := verdict.ParseLog(text(meta, metaLog))
+	return logEntry{
+		start:     common.GetStartTime().AsTime(),
+		duration:  common.GetDuration().AsDuration(),
+		requestID: entry.GetRequest().GetRequestId(),
+		method:    entry.GetRequest().GetRequestMethod().String(),
+		route:     text(meta, metaRoute),
+		verdict:   text(meta, metaLog),
+		status:    int(response.GetResponseCode().GetValue()),
+		received:  int64(entry.GetRequest().GetRequestBodyBytes()),
+		sent:      int64(response.GetResponseBodyBytes()),
+		details:   response.GetResponseCodeDetails(),
+		flags:     flags(common.GetResponseFlags()),
+		refusal:   state(common, RefusalKey),
+		poison:    state(common, PoisonKey),
+		findings:  state(common, FindingsKey),
+		opened:    state(common, OpenedKey),
+		shadow:    state(common, ShadowKey),
+	}
+}
+
+// event maps an entry to an audit event, and returns the place that the request had.
+func (l *logEntry) event() (e audit.Event, lease string) {
+	said, _ := verdict.ParseLog(l.verdict)
 	e = audit.Event{
-		Time:      common.GetStartTime().AsTime(),
-		RequestID: entry.GetRequest().GetRequestId(),
-		Route:     text(meta, metaRoute),
-		Method:    entry.GetRequest().GetRequestMethod().String(),
+		Time:      l.start,
+		RequestID: l.requestID,
+		Route:     strings.Clone(l.route), // metrics keep it
+		Method:    l.method,
 		Tenant:    said.Tenant,
 		Subject:   said.Subject,
 		Kind:      said.Kind,
@@ -163,16 +202,16 @@ func eventOf(entry *accesslogdata.HTTPAccessLogEntry) (e audit.Event, lease stri
 		Decision:  said.Decision,
 		Stage:     said.Stage,
 		Reason:    said.Reason,
-		Status:    int(response.GetResponseCode().GetValue()),
-		Duration:  common.GetDuration().AsDuration(),
-		Received:  int64(entry.GetRequest().GetRequestBodyBytes()),
-		Sent:      int64(response.GetResponseBodyBytes()),
-		Refusal:   state(common, RefusalKey),
-		Poison:    poisonOf(state(common, PoisonKey)),
-		Findings:  findings(state(common, FindingsKey)),
-		Opened:    number(state(common, OpenedKey)),
-		Flags:     flags(common.GetResponseFlags()),
-		Details:   response.GetResponseCodeDetails(),
+		Status:    l.status,
+		Duration:  l.duration,
+		Received:  l.received,
+		Sent:      l.sent,
+		Refusal:   l.refusal,
+		Poison:    poisonOf(l.poison),
+		Findings:  findings(l.findings),
+		Opened:    number(l.opened),
+		Flags:     l.flags,
+		Details:   l.details,
 	}
 	if said.Spoofed != "" {
 		e.Spoofed = strings.Split(said.Spoofed, ",")

@@ -10,6 +10,7 @@ import (
 	accesslogdata "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/memgate/memgate/filter/audit"
 )
@@ -21,11 +22,16 @@ type logStream struct {
 	closed   chan struct{}
 }
 
-func (s *logStream) Recv() (*alsv3.StreamAccessLogsMessage, error) {
-	if m, ok := <-s.messages; ok {
-		return m, nil
+func (s *logStream) RecvMsg(into any) error {
+	m, ok := <-s.messages
+	if !ok {
+		return context.Canceled
 	}
-	return nil, context.Canceled
+	wire, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return into.(*logBatch).read(string(wire))
 }
 
 func (s *logStream) SendAndClose(*alsv3.StreamAccessLogsResponse) error {

@@ -28,9 +28,10 @@ func TestPlaces(t *testing.T) {
 	service.Use(f.chain)
 	log := NewAccessLog(slog.New(slog.DiscardHandler), service.metrics, func(*audit.Event) error { return nil }, service.Release)
 	ended := func(d *Decision) { // as Envoy tells it
-		log.receive(&accesslogdata.HTTPAccessLogEntry{CommonProperties: &accesslogdata.AccessLogCommon{
+		entry := fromEntry(&accesslogdata.HTTPAccessLogEntry{CommonProperties: &accesslogdata.AccessLogCommon{
 			Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{MetadataNamespace: d.metadata("id")}},
 		}})
+		log.receive(&entry)
 	}
 	bearer := "Authorization: Bearer " + f.token(t, "memory:read memory:write")
 	send := func(method, path string) *Decision {

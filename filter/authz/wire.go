@@ -35,7 +35,7 @@ func (q *question) read(message string) error {
 	return nil
 }
 
-// codec reads questions and writes answers, and leaves all other messages to
+// codec reads questions and logs and writes answers, and leaves all other messages to
 // the protobuf library.
 type codec struct{ encoding.CodecV2 }
 
@@ -46,14 +46,14 @@ func Codec() grpc.ServerOption {
 
 // Unmarshal implements [encoding.CodecV2].
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	q, ok := v.(*question)
+	m, ok := v.(interface{ read(message string) error })
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
 	if len(data) == 1 {
-		return q.read(string(data[0].ReadOnlyData()))
+		return m.read(string(data[0].ReadOnlyData()))
 	}
-	return q.read(string(data.Materialize()))
+	return m.read(string(data.Materialize()))
 }
 
 // Marshal implements [encoding.CodecV2].

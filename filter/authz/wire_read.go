@@ -6,6 +6,8 @@ import "unicode/utf8"
 type field struct {
 	number uint64
 	text   string // of the wire type LEN, else ""
+	value  uint64 // of the wire type VARINT, else 0
+	varint bool   // whether it is of the wire type VARINT
 	long   bool   // whether it is of the wire type LEN
 }
 
@@ -20,7 +22,8 @@ func next(message string) (f field, rest string, ok bool) {
 	size := uint64(0)
 	switch tag & 7 {
 	case 0:
-		_, rest, ok = uvarint(rest)
+		f.varint = true
+		f.value, rest, ok = uvarint(rest)
 		return f, rest, ok
 	case 1:
 		size = 8
