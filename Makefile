@@ -39,7 +39,7 @@ bench: build ## measure memgate against its budgets and its peers (BENCH=short f
 	@tools/bench.sh
 
 .PHONY: quality
-quality: go ## print precision and recall of each entity, beside Presidio's on the same text
+quality: go ## print precision and recall of each entity, beside Presidio's on the same text, and of the rules for planted instructions
 	@tools/quality.sh
 
 .PHONY: render

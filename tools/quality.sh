@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures the detectors: precision and recall of each entity on made text, beside
-# Presidio's on the same text, and what is found in Go's own source and texts.
-# Arguments go to the measure, such as -each 200 -seed 7.
+# Presidio's on the same text, and what is found in Go's own source and texts; then the
+# rules for planted instructions, on text that they were not written from.
+# Arguments go to both measures, such as -each 200 -seed 7.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,3 +13,5 @@ go build -o "$work/quality" ./filter/pii/quality
 venv=$(tools/venv.sh presidio)
 "$venv/bin/python" tools/presidio.py "$work/texts" >"$work/findings" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 "$work/quality" "$@" -other "$work/findings" -corpus "$(go env GOROOT)"
+
+go run ./filter/poison/quality "$@" -corpus "$(go env GOROOT)"

@@ -52,17 +52,17 @@ var reinforcePhrases = map[string][]string{
 		"remember|memorize|store|save +2 following +2 [instructions]",
 	},
 	"de": {
-		"losche|loesche|loschen|loeschen|vergiss|vergessen|uberschreibe|ueberschreibe +3 diese|diesen|dieses|dies +2 niemals|nie|nicht",
+		"losche|loesche|loschen|loeschen|vergiss|vergessen|uberschreibe|ueberschreibe +1 diese|diesen|dieses +1 erinnerung|eintrag|notiz|anweisung|regel|nachricht +1 niemals|nie|nicht",
 		"diese|dieser|dieses +1 erinnerung|eintrag|notiz|anweisung|regel +3 niemals|nie +2 geloscht|geloescht|vergessen|uberschrieben|ueberschrieben",
 		"hochste|hoechste|hochster|hoechster +1 prioritat|prioritaet|vertrauensstufe +3 erinnerung|eintrag|anweisung|speichern|merken",
 		"als +2 vertrauenswurdigste|vertrauenswuerdigste|vertrauenswurdige|vertrauenswuerdige|verlasslichste +2 quelle|erinnerung|information",
 	},
 	"fr": {
-		"ne +1 supprime|supprimez|efface|effacez|oublie|oubliez +1 jamais|pas +2 cette|ce|cet|cela",
+		"ne +1 supprime|supprimez|efface|effacez|oublie|oubliez +1 jamais|pas cette|ce +1 memoire|souvenir|note|instruction|regle|message",
 		"cette|ce +1 memoire|souvenir|note|instruction|regle +3 priorite|prioritaire|prevaut|remplace",
 	},
 	"es": {
-		"nunca|no|jamas borres|borre|elimines|elimine|olvides|olvide +2 esta|este|esto",
+		"nunca|no|jamas borres|borre|elimines|elimine|olvides|olvide esta|este +1 memoria|recuerdo|nota|instruccion|regla|mensaje",
 		"esta|este +1 memoria|recuerdo|nota|instruccion|regla +3 prioridad|prevalece|reemplaza|anula",
 	},
 }
