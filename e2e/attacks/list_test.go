@@ -117,6 +117,7 @@ var elsewhere = []struct {
 	}},
 	{"a forged client certificate header", "../failure/failure_test.go", "TestForgedIdentity", nil},
 	{"a proof at several instances", "../idp/dpop_test.go", "TestDPoPReplayAcrossInstances", nil},
+	{"proofs without a nonce", "../idp/dpop_test.go", "TestDPoPNonce", []string{"made up", "empty", "not a text", "cut off", "longer"}},
 	{"tokens bound to a certificate", "../idp/mtls_test.go", "TestCertificateBoundTokens", nil},
 	{"sessions", "identity_test.go", "TestSessionsStayWithinTheirBounds", nil},
 	{"revoked credentials", "../sessions/sessions_test.go", "TestFile", nil},

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -224,5 +225,68 @@ func TestDPoPReplayAcrossInstances(t *testing.T) {
 	}
 	if r := send(a, proof); r.Status != 401 {
 		t.Errorf("without Redis, again: %d %s", r.Status, r.Body)
+	}
+}
+
+// Where the issuer's tokens need it, a proof counts only with a nonce that memgate gave out
+// lately. A client gets one with the refusal, and the next with each answer.
+func TestDPoPNonce(t *testing.T) {
+	p := startProvider(t)
+	t.Setenv("NONCE_KEY", strings.Repeat("n", 32))
+	s := harness.StartStack(t, func(yaml string) string {
+		yaml = p.accepting("sender_constrained: dpop, dpop_nonce: true")(yaml)
+		yaml = strings.Replace(yaml, "read: 120/m", "read: 6000/m", 1)
+		return strings.Replace(yaml, "  sessions: { ttl: 6h }", "  sessions: { ttl: 6h }\n  dpop: { nonce_key: env:NONCE_KEY, nonce_ttl: 16s }", 1)
+	})
+	h := newHolder(t)
+	token := h.bound(p, "acme")
+	target := s.URL + "/api/v2/agents"
+	send := func(nonce any) *harness.Response {
+		return s.Do(t, harness.Request{Path: "/api/v2/agents", Header: map[string]string{
+			"Authorization": "DPoP " + token, "DPoP": h.proof("GET", target, token, func(claims map[string]any) {
+				if nonce != nil {
+					claims["nonce"] = nonce
+				}
+			}),
+		}})
+	}
+	const wants = `DPoP realm="memgate", error="use_dpop_nonce", algs="RS256 ES256 EdDSA"`
+	r := send(nil)
+	first := r.Header.Get("DPoP-Nonce")
+	if r.Status != 401 || r.Header.Get("WWW-Authenticate") != wants || first == "" {
+		t.Fatalf("without a nonce: %d %v", r.Status, r.Header)
+	}
+	if r := send(first); r.Status != 200 || r.Header.Get("DPoP-Nonce") == "" {
+		t.Errorf("with the nonce: %d %v", r.Status, r.Header)
+	}
+	for name, nonce := range map[string]any{"made up": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "empty": "", "not a text": 1, "cut off": first[1:], "longer": first + "A"} {
+		if r := send(nonce); r.Status != 401 || r.Header.Get("WWW-Authenticate") != wants || r.Header.Get("DPoP-Nonce") == "" {
+			t.Errorf("a nonce that is %s: %d %v", name, r.Status, r.Header)
+		}
+	}
+	// What is wrong besides is told as before, and nobody else's tokens need any.
+	thief := newHolder(t)
+	r = s.Do(t, harness.Request{Path: "/api/v2/agents", Header: map[string]string{
+		"Authorization": "DPoP " + token, "DPoP": thief.proof("GET", target, token, func(claims map[string]any) { claims["nonce"] = first }),
+	}})
+	if r.Status != 401 || r.Header.Get("DPoP-Nonce") != "" || !strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_dpop_proof") {
+		t.Errorf("a thief: %d %v", r.Status, r.Header)
+	}
+	if r := list(t, s, s.Token("acme", scopes)); r.Status != 200 || r.Header.Get("DPoP-Nonce") != "" {
+		t.Errorf("a token of the other issuer: %d %v", r.Status, r.Header)
+	}
+	// A restart keeps to the key, and time takes the first nonce away.
+	s.Memgate.Stop()
+	s.StartMemgate()
+	latest := ""
+	harness.Eventually(t, func() error {
+		r := send(first)
+		if latest = r.Header.Get("DPoP-Nonce"); r.Status != 401 || latest == first || latest == "" {
+			return fmt.Errorf("the first nonce: %d, the next is %q", r.Status, latest)
+		}
+		return nil
+	})
+	if r := send(latest); r.Status != 200 {
+		t.Errorf("the latest nonce: %d %s", r.Status, r.Body)
 	}
 }

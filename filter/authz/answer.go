@@ -87,6 +87,7 @@ func (c *Chain) allow(d *Decision, r *Request, plan *plan) *Decision {
 		d.Remove = appendUnset(d.Remove, name, d.Upstream)
 	}
 	d.Allowed, d.Stage, d.Reason = true, StageAllow, ReasonAllowed
+	c.tellNonce(d)
 	return d
 }
 
@@ -155,6 +156,7 @@ func (c *Chain) deny(d *Decision, r *Request, stage Stage, reason identity.Reaso
 	if value := c.challenge(d); value != "" {
 		d.Response = append(d.Response, headers.Header{Name: "www-authenticate", Value: value})
 	}
+	c.tellNonce(d)
 	return d
 }
 

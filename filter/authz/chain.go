@@ -38,6 +38,7 @@ type Deps struct {
 	Mesh     *mesh.Verifier       // of peers; nil when the policy names none
 	Now      func() time.Time     // of the window in which a Txn-Token is used again
 	Proofs   *token.ProofVerifier // of tokens that are bound to a key; nil without issuers
+	Nonces   *token.Nonces        // that proofs must have where an issuer says so; nil for none
 	Name     string               // that no other chain of any process has, for places
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/memgate/memgate/filter/headers"
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
@@ -26,16 +27,20 @@ const (
 type senders struct {
 	issuers    map[string]string // issuer to how its tokens must be bound, where they must
 	origin     string            // scheme and authority by which clients reach the edge; "" for what Envoy saw
+	nonces     map[string]bool   // issuers whose tokens need a nonce in their proofs
 	algorithms string            // of proofs, for a challenge
 	some, all  bool              // whether issuers want DPoP
 }
 
 func sendersOf(p *policy.Policy) senders {
-	s := senders{issuers: make(map[string]string), algorithms: strings.Join(p.Identity.DPoP.Algorithms, " "), all: len(p.Identity.Issuers) > 0}
+	s := senders{issuers: make(map[string]string), nonces: make(map[string]bool), algorithms: strings.Join(p.Identity.DPoP.Algorithms, " "), all: len(p.Identity.Issuers) > 0}
 	for i := range p.Identity.Issuers {
 		issuer := &p.Identity.Issuers[i]
 		if issuer.SenderConstrained != "" {
 			s.issuers[issuer.Issuer] = issuer.SenderConstrained
+		}
+		if issuer.DPoPNonce {
+			s.nonces[issuer.Issuer] = true
 		}
 		dpop := issuer.SenderConstrained == boundByDPoP
 		s.some, s.all = s.some || dpop, s.all && dpop
@@ -80,9 +85,22 @@ func (c *Chain) prove(ctx context.Context, r *Request, creds identity.Credential
 	case c.deps.Proofs == nil:
 		return notAccepted("tokens that are bound to a key")
 	}
-	return c.deps.Proofs.Verify(ctx, r.Proof, token.Proof{
-		Method: r.Method, URL: c.senders.target(r), Token: creds.Token, Key: bound.Key,
-	})
+	want := token.Proof{Method: r.Method, URL: c.senders.target(r), Token: creds.Token, Key: bound.Key}
+	if c.senders.nonces[base.Issuer] {
+		if want.Nonces = c.deps.Nonces; want.Nonces == nil {
+			return notAccepted("tokens whose proofs need a nonce")
+		}
+	}
+	return c.deps.Proofs.Verify(ctx, r.Proof, want)
+}
+
+// tellNonce adds the nonce for the next proof to an answer: where one was wanting, and to
+// every one that a proof with a nonce got, so that a client always has one of now (RFC
+// 9449, section 8.2).
+func (c *Chain) tellNonce(d *Decision) {
+	if c.deps.Nonces != nil && (d.Reason == identity.ReasonProofNonce || d.proven && d.Principal != nil && c.senders.nonces[d.Principal.Issuer]) {
+		d.Response = append(d.Response, headers.Header{Name: "dpop-nonce", Value: c.deps.Nonces.Current()})
+	}
 }
 
 // boundBy says whether b is a binding in the way that is wanted, if any is.
@@ -158,6 +176,9 @@ func derOf(encoded string) ([]byte, error) {
 func (s *senders) challenge(d *Decision, code, scope, metadata string) string {
 	if code == problem.InvalidToken && isProof(d.Reason) {
 		code = problem.InvalidProof
+		if d.Reason == identity.ReasonProofNonce {
+			code = problem.UseNonce
+		}
 	}
 	dpop := d.proven || d.sender == boundByDPoP || s.all ||
 		d.Reason == identity.ReasonProofDowngrade

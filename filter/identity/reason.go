@@ -98,6 +98,9 @@ const (
 	// ReasonProofBinding: the proof's key is not the one that the token is bound to.
 	ReasonProofBinding Reason = "dpop_proof_binding"
 	ReasonProofReplay  Reason = "dpop_proof_replayed"
+	// ReasonProofNonce: the proof has no nonce, or not one that was given out lately, and the
+	// issuer's tokens need one.
+	ReasonProofNonce Reason = "dpop_proof_nonce"
 	// ReasonProofUnavailable: whether a proof was used before cannot be said (503).
 	ReasonProofUnavailable Reason = "dpop_replay_unavailable"
 	// ReasonCertificateMissing and ReasonCertificateMismatch: the peer has no certificate,
@@ -195,7 +198,7 @@ var allReasons = [...]Reason{
 	ReasonConfirmation, ReasonSenderUnconstrained, ReasonProofDowngrade, ReasonProofUnbound, ReasonProofMissing,
 	ReasonProofRepeated, ReasonProofMalformed, ReasonProofType, ReasonProofAlgorithm, ReasonProofKey,
 	ReasonProofSignature, ReasonProofMethod, ReasonProofURL, ReasonProofTime, ReasonProofToken,
-	ReasonProofBinding, ReasonProofReplay, ReasonProofUnavailable, ReasonCertificateMissing, ReasonCertificateMismatch,
+	ReasonProofBinding, ReasonProofReplay, ReasonProofNonce, ReasonProofUnavailable, ReasonCertificateMissing, ReasonCertificateMismatch,
 	ReasonAPIKeyMalformed, ReasonAPIKeyChecksum, ReasonAPIKeyEnvironment, ReasonAPIKeyUnknown, ReasonAPIKeyExpired,
 	ReasonAPIKeyRevoked, ReasonAPIKeysUnavailable,
 	ReasonSessionMalformed, ReasonSessionUnknown, ReasonSessionExpired, ReasonSessionRevoked, ReasonSessionMismatch,

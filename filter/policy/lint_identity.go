@@ -115,7 +115,15 @@ func (l *linter) tenant(path string, t *Tenant) {
 // senders reports bindings that nobody can prove.
 func (l *linter) senders() {
 	l.algorithms("identity.dpop", l.p.Identity.DPoP.Algorithms)
+	dpop := &l.p.Identity.DPoP
+	nonces := slices.ContainsFunc(l.p.Identity.Issuers, func(i Issuer) bool { return i.DPoPNonce })
+	if several := l.p.State.Redis != "" || l.p.Limits.Store == "redis"; nonces && several && dpop.NonceKey == "" && !l.holds("identity.dpop.nonce_key") && !l.inFile("identity.dpop.nonce_key") {
+		l.warn("identity.dpop.nonce_key", "nonce-key", "each instance gives out nonces of its own, which the others refuse: name one key for all")
+	}
 	for i := range l.p.Identity.Issuers {
+		if issuer := &l.p.Identity.Issuers[i]; issuer.DPoPNonce && issuer.SenderConstrained == "mtls" {
+			l.err(element("identity.issuers", i)+".dpop_nonce", "sender", "is of proofs by DPoP, and its tokens are bound by mtls")
+		}
 		l.mtls(element("identity.issuers", i), l.p.Identity.Issuers[i].SenderConstrained)
 	}
 	for i := range l.p.Routes {

@@ -138,6 +138,7 @@ type Issuer struct {
 	Leeway            Duration `yaml:"leeway" doc:"clock difference that is forgiven" default:"30s" min:"0s" max:"5m"`
 	Refresh           Duration `yaml:"refresh" doc:"after how long its keys are fetched again, or sooner if its Cache-Control says so: a key that it withdraws works that long at most" default:"5m" min:"1s" max:"1h"`
 	SenderConstrained string   `yaml:"sender_constrained" doc:"dpop (RFC 9449) or mtls (RFC 8705): its tokens must be bound to their sender in this way; a token that is bound needs the proof in any case" enum:"dpop,mtls"`
+	DPoPNonce         bool     `yaml:"dpop_nonce" doc:"a DPoP proof of its tokens must have a nonce that memgate gave out lately (RFC 9449, section 9): a proof that was made ahead, or long ago, is of no use; clients get one with a 401 and with each answer"`
 	Tenant            Tenant   `yaml:"tenant" doc:"which tenant a token is of: a claim, a template or a value; a claim alone may stand here by itself, as in tenant: org_id" required:"true"`
 	Subject           Claim    `yaml:"subject" doc:"where the subject stands" default:"sub"`
 	Roles             *Claim   `yaml:"roles" doc:"where the names of roles stand, which access.roles turns into scopes: a list, or one string with spaces"`
@@ -177,6 +178,8 @@ type APIKeys struct {
 type DPoP struct {
 	Algorithms []string `yaml:"algorithms" doc:"signature algorithms of proofs" default:"RS256,ES256,EdDSA"`
 	MaxAge     Duration `yaml:"max_age" doc:"how long a proof can be used after it was made, once" default:"60s" min:"1s" max:"10m"`
+	NonceKey   Secret   `yaml:"nonce_key" doc:"key of the nonces where an issuer has dpop_nonce, at least 32 bytes, the same for all instances; a new one at each start when empty"`
+	NonceTTL   Duration `yaml:"nonce_ttl" doc:"how long a nonce is accepted at most; at half of it a new one is given out" default:"5m" min:"10s" max:"1h"`
 	MaxProofs  int      `yaml:"max_proofs" doc:"proofs that are remembered at once; beyond that tokens that need one are answered with 503" default:"100000" min:"1"`
 }
 

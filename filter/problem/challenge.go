@@ -10,6 +10,9 @@ const (
 	InvalidToken = "invalid_token"
 	// InvalidProof goes with 401 when the proof of a token is refused (RFC 9449, section 7.1).
 	InvalidProof = "invalid_dpop_proof"
+	// UseNonce goes with 401 when the proof needs another nonce, which the header DPoP-Nonce
+	// tells (RFC 9449, section 9).
+	UseNonce = "use_dpop_nonce"
 	// InsufficientScope goes with 403.
 	InsufficientScope = "insufficient_scope"
 )

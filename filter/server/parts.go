@@ -36,6 +36,7 @@ type build struct {
 	limits *limits             // nil for an explanation
 	kept   *kept               // nil when no state is kept
 	replay *token.MemoryReplay // nil without issuers
+	nonces string              // the key of deps.Nonces
 
 	file      *apikey.Store // of API keys; nil without a file of them
 	keysPath  string        // of that file, or ""
@@ -67,6 +68,9 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, 
 	}
 	if b.deps.Proofs, b.replay, err = proofs(p, old, limiter, now); err != nil {
 		return nil, fmt.Errorf("identity.dpop: %w", err)
+	}
+	if err := b.openNonces(old, now, random); err != nil {
+		return nil, fmt.Errorf("identity.dpop.nonce_key: %w", err)
 	}
 	if err := b.openKeys(old, now, keysChanged); err != nil {
 		return nil, err

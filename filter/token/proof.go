@@ -78,6 +78,8 @@ type Proof struct {
 	// Token is the access token that comes with it, Key the thumbprint of the key that the
 	// token is bound to ("jkt").
 	Token, Key string
+	// Nonces are those of which the proof must have one; nil for none.
+	Nonces *Nonces
 }
 
 // Verify verifies a proof, given all values of the header DPoP. Each error is an
@@ -126,6 +128,12 @@ func (v *ProofVerifier) Verify(ctx context.Context, header []string, want Proof)
 	}
 	if subtle.ConstantTimeCompare([]byte(thumbprint), []byte(want.Key)) != 1 {
 		return identity.Unauthenticated(identity.ReasonProofBinding, nil)
+	}
+	if want.Nonces != nil {
+		// Told last, so that who gets a new nonce has a proof that is right but for that.
+		if text, ok := strictjson.Lookup(c, "nonce").Text(); !ok || !want.Nonces.Knows(text) {
+			return identity.Unauthenticated(identity.ReasonProofNonce, nil)
+		}
 	}
 	// The id counts together with the key, so that nobody can use up another's ids.
 	first, err := v.replay.First(ctx, sha256.Sum256([]byte(thumbprint+"\x00"+id)), made.Add(v.maxAge).Sub(now))
