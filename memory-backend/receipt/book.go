@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrNotFound: there is no such receipt of the tenant.
+// ErrNotFound says that there is no such receipt of the tenant.
 var ErrNotFound = errors.New("receipt: not found")
 
 // Book signs receipts and keeps each in a file of its own, named by its id, in a directory of mode 0700.

@@ -121,7 +121,7 @@ func (g *Guard) forgetConsent(ctx context.Context, tenant, user string) error {
 // maxHold is how many memories one call puts under a legal hold.
 const maxHold = 10_000
 
-// ErrTooLarge: a selection has more memories than one call takes.
+// ErrTooLarge says that a selection has more memories than one call takes.
 var ErrTooLarge = errors.New("rights: too many memories at once")
 
 // SetHold puts memories under a legal hold, or takes it off for an empty reason. It returns how many it changed.

@@ -121,7 +121,7 @@ func (l *MemoryLine) memory() *memory.Memory {
 		Trust: l.Trust, Provisional: timeOf(l.Provisional), Held: l.Held, Finding: l.Finding, Hold: l.Hold}
 }
 
-// ErrCursor: a cursor is not one that an export gave.
+// ErrCursor says that a cursor is not one that an export gave.
 var ErrCursor = errors.New("rights: not a cursor")
 
 // exportStep is how many records are read at a time.
@@ -399,7 +399,7 @@ func (g *Guard) importOther(ctx context.Context, tenant string, w memory.Write, 
 	return nil
 }
 
-// ErrLine: a line is not one of an export.
+// ErrLine says that a line is not one of an export.
 var ErrLine = errors.New("rights: not a line of an export")
 
 // check returns what is wrong with a line, without repeating what it says.
