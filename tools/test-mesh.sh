@@ -16,6 +16,7 @@ run() {
 
 status=0
 (cd e2e/mesh/static && run go test -count=1 .) || status=1
+(cd e2e/mesh/helm && run go test -count=1 .) || status=1
 (cd e2e/mesh/istio && run nice go build -o ../../../build/pilot .)
 run go test -tags mesh -v -count=1 -timeout 30m ./e2e/mesh || status=1
 exit "$status"

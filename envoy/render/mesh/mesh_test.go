@@ -28,6 +28,7 @@ var examples = map[string]struct {
 	"../../istio/gateway": {mesh.Istio, func(o *mesh.Options) { o.At, o.HoldHeaders = mesh.Gateway, true }},
 	"../../envoy-gateway": {mesh.EnvoyGateway, func(*mesh.Options) {}},
 	"../../kubernetes":    {mesh.Kubernetes, func(*mesh.Options) {}},
+	"../../chart":         {mesh.Chart, func(*mesh.Options) {}},
 	"testdata/compose":    {mesh.Compose, func(*mesh.Options) {}},
 }
 
@@ -71,7 +72,7 @@ func TestGolden(t *testing.T) {
 				}
 				path := filepath.Join(dir, f.Name)
 				if *update {
-					if err := os.MkdirAll(dir, 0o755); err != nil {
+					if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 						t.Fatal(err)
 					}
 					if err := os.WriteFile(path, f.Text, 0o644); err != nil {
@@ -85,7 +86,9 @@ func TestGolden(t *testing.T) {
 				if !bytes.Equal(f.Text, want) {
 					t.Errorf("%s is not what is rendered; if it should be, run make render, and read the difference", path)
 				}
-				documents(t, f)
+				if !strings.HasPrefix(f.Name, "templates/") {
+					documents(t, f)
+				}
 			}
 		})
 	}

@@ -27,6 +27,7 @@ func renderCommand() *cobra.Command {
 		renderMeshCommand("istio", "Write the objects of an Istio mesh: memgate, and the edge in a sidecar or the gateway", mesh.Istio),
 		renderMeshCommand("envoy-gateway", "Write the objects of Envoy Gateway: memgate, and a gateway before the workload", mesh.EnvoyGateway),
 		renderMeshCommand("kubernetes", "Write memgate itself for a cluster", mesh.Kubernetes),
+		renderMeshCommand("helm", "Write memgate itself as a Helm chart, with this policy as its default", mesh.Chart),
 		renderMeshCommand("compose", "Write containers: Envoy and memgate before a service of your own", mesh.Compose),
 	)
 	return cmd
@@ -144,11 +145,11 @@ func print(cmd *cobra.Command, files []mesh.File) error {
 }
 
 func writeFiles(dir string, files []mesh.File) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
 		if err := os.WriteFile(path+".new", f.Text, 0o644); err != nil {
 			return err
 		}
