@@ -37,7 +37,11 @@ type matcher struct {
 type slot struct {
 	hash  uint64
 	steps int32 // index into steps, from 1 on; 0 for an empty slot
+	late  bool  // the word begins no phrase, and means nothing beside phrases
 }
+
+// maxGap is how many words may stand between two of a phrase.
+const maxGap = 15
 
 // What a word means beside its phrases, in place of a state.
 const (
@@ -157,7 +161,11 @@ func (m *matcher) finish() {
 		for m.table[at].steps != 0 {
 			at = (at + 1) & (size - 1)
 		}
-		m.table[at] = slot{h, i + 1}
+		late := true
+		for _, s := range m.steps[i] {
+			late = late && s.before != s.state && s.state < firstMeaning
+		}
+		m.table[at] = slot{h, i + 1, late}
 	}
 	m.words = nil
 }

@@ -131,7 +131,7 @@ func checkPhrase(t *testing.T, id, phrase string) {
 	fields := strings.Fields(strings.TrimPrefix(phrase, "!"))
 	for i, f := range fields {
 		if gap, ok := strings.CutPrefix(f, "+"); ok {
-			if n, err := strconv.Atoi(gap); err != nil || n < 1 || n > 20 || i == 0 || i == len(fields)-1 {
+			if n, err := strconv.Atoi(gap); err != nil || n < 1 || n > maxGap || i == 0 || i == len(fields)-1 {
 				t.Errorf("%s: %q: a gap %q", id, phrase, f)
 			}
 			continue

@@ -46,6 +46,7 @@ type Scanner struct {
 	lastOwn  []int32 // the same for the policy's phrases
 	position int32
 	negated  int32 // position of the last negation
+	hot      int32 // up to this position a phrase that has begun may go on
 	count    int32 // of words
 	held     [numRules]int32
 	ever     uint32 // rules that have held
@@ -154,7 +155,7 @@ func (s *Scanner) forget() {
 
 // renew begins positions anew.
 func (s *Scanner) renew() {
-	s.position, s.negated, s.opens = 0, never, never
+	s.position, s.negated, s.opens, s.hot = 0, never, never, never
 	for i := range s.last {
 		s.last[i] = never
 	}
@@ -186,12 +187,16 @@ func (s *Scanner) Write(text []byte) {
 }
 
 func (s *Scanner) write(b []byte) {
-	table, shift := s.words.table, s.words.shift&63
 	i := 0
 	for i < len(b) {
 		if s.npending|s.nescape != 0 || s.blob.on {
 			i += s.slow(b[i:])
 			continue
+		}
+		if s.n == 0 && s.watch == 0 && s.url.state == 0 && s.lastOwn == nil {
+			if i += s.skip(b[i:]); i == len(b) {
+				return
+			}
 		}
 		c := b[i]
 		if byteKind[c] == 0 {
@@ -220,17 +225,6 @@ func (s *Scanner) write(b []byte) {
 			all &= k
 		}
 		n := s.n + i - start
-		if i < len(b) && s.n == 0 && n < minBlob && n > 1 && all&0x40 != 0 && s.watch == 0 && !joining[b[i]] {
-			// Most words end here: they are in no phrase, and nothing waits for one.
-			at := h * 0x9E3779B97F4A7C15 >> shift
-			if at < uint64(len(table)) && table[at].steps == 0 && s.lastOwn == nil {
-				s.position++
-				s.count++
-				s.punctuation, s.separators, s.previous = 0, 0, b[i-1]
-				s.nspelled = 0
-				continue
-			}
-		}
 		if s.inside && s.n > 0 {
 			s.between()
 		}
@@ -246,6 +240,59 @@ func (s *Scanner) write(b []byte) {
 			s.beginWord()
 		}
 	}
+}
+
+// skip reads spaces, and words that are in no phrase, or begin none while none has begun,
+// as long as nothing else waits for a word: most of most texts. It returns how many bytes it has read, and leaves a word that is more
+// than that, or that may go on in the next piece.
+func (s *Scanner) skip(b []byte) int {
+	table, shift := s.words.table, s.words.shift&63
+	mask := uint64(len(table) - 1)
+	words, spaces, i := int32(0), 0, 0
+	for i < len(b) {
+		if b[i] == ' ' {
+			spaces++
+			i++
+			continue
+		}
+		start, h, all := i, uint64(0), byte(0xFF)
+		for ; i < len(b); i++ {
+			k := byteKind[b[i]]
+			if k == 0 {
+				break
+			}
+			h = next(h, k)
+			all &= k
+		}
+		if n := i - start; i == len(b) || n < 2 || n >= minBlob || all&0x40 == 0 || joining[b[i]] {
+			i = start
+			break
+		}
+		at := h * 0x9E3779B97F4A7C15 >> shift & mask
+		for table[at].steps != 0 && table[at].hash != h {
+			at = (at + 1) & mask
+		}
+		if table[at].steps != 0 && (!table[at].late || s.position+words < s.hot) {
+			i = start
+			break
+		}
+		words++
+		spaces = 0
+	}
+	if i == 0 {
+		return 0
+	}
+	if words > 0 {
+		s.position += words
+		s.count += words
+		s.punctuation, s.separators, s.nspelled = 0, 0, 0
+	}
+	if spaces > 0 {
+		s.separators += spaces
+		s.spaced = true
+	}
+	s.previous = b[i-1]
+	return i
 }
 
 // keep keeps what there is room for of a word.

@@ -97,6 +97,7 @@ func (s *Scanner) advance(steps []step, last []int32) {
 			continue
 		}
 		last[t.state] = s.position
+		s.hot = s.position + maxGap + 1
 		if t.rule != numRules {
 			s.hit(t.rule)
 		}
