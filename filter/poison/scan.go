@@ -193,7 +193,7 @@ func (s *Scanner) write(b []byte) {
 			i += s.slow(b[i:])
 			continue
 		}
-		if s.n == 0 && s.watch == 0 && s.url.state == 0 && s.lastOwn == nil {
+		if s.n == 0 && s.watch == 0 && s.url.state == 0 && s.open == 0 && s.nspelled == 0 && s.lastOwn == nil {
 			if i += s.skip(b[i:]); i == len(b) {
 				return
 			}
@@ -242,16 +242,34 @@ func (s *Scanner) write(b []byte) {
 	}
 }
 
-// skip reads spaces, and words that are in no phrase, or begin none while none has begun,
-// as long as nothing else waits for a word: most of most texts. It returns how many bytes it has read, and leaves a word that is more
-// than that, or that may go on in the next piece.
+// quiet are the characters between words that do nothing but end them, while no mark is
+// open and no address is read.
+var quiet = func() (t [256]bool) {
+	for _, c := range []byte(",.;:!?\n\"-") {
+		t[c] = true
+	}
+	return t
+}()
+
+// skip reads words that mean nothing beside phrases, and what stands between them, while
+// nothing waits for a word: most of most texts. It returns how many bytes it has read, and
+// leaves a word that is more than that, or that may go on in the next piece.
 func (s *Scanner) skip(b []byte) int {
 	table, shift := s.words.table, s.words.shift&63
 	mask := uint64(len(table) - 1)
-	words, spaces, i := int32(0), 0, 0
+	words, i := int32(0), 0
 	for i < len(b) {
-		if b[i] == ' ' {
-			spaces++
+		if c := b[i]; c == ' ' {
+			s.separators++
+			s.spaced = true
+			i++
+			continue
+		} else if quiet[c] {
+			if c == '.' || c == '!' || c == '?' {
+				s.position++
+			}
+			s.punctuation, s.spaced = s.punctuation<<8|uint64(c), false
+			s.separators++
 			i++
 			continue
 		}
@@ -272,26 +290,26 @@ func (s *Scanner) skip(b []byte) int {
 		for table[at].steps != 0 && table[at].hash != h {
 			at = (at + 1) & mask
 		}
-		if table[at].steps != 0 && (!table[at].late || s.position+words < s.hot) {
-			i = start
-			break
+		if slot := &table[at]; slot.steps != 0 && (!slot.late || s.position+words < s.hot) {
+			steps := s.words.steps[slot.steps-1]
+			if steps[0].state >= firstMeaning {
+				i = start
+				break
+			}
+			s.position += words + 1
+			s.count += words + 1
+			words = 0
+			s.advance(steps, s.last)
+		} else {
+			words++
 		}
-		words++
-		spaces = 0
+		s.punctuation, s.separators = 0, 0
 	}
-	if i == 0 {
-		return 0
-	}
-	if words > 0 {
+	if i > 0 {
 		s.position += words
 		s.count += words
-		s.punctuation, s.separators, s.nspelled = 0, 0, 0
+		s.previous = b[i-1]
 	}
-	if spaces > 0 {
-		s.separators += spaces
-		s.spaced = true
-	}
-	s.previous = b[i-1]
 	return i
 }
 
