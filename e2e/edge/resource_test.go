@@ -37,7 +37,7 @@ func TestProtectedResourceMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	if document.Resource != "https://edge.example.com/mcp" || !slices.Equal(document.Servers, []string{s.Issuer()}) ||
-		!slices.Equal(document.Scopes, []string{"memory:read", "memory:write"}) || !slices.Equal(document.Methods, []string{"header"}) {
+		!slices.Equal(document.Scopes, scopesSupported) || !slices.Equal(document.Methods, []string{"header"}) {
 		t.Errorf("%+v", document)
 	}
 	// Only where it belongs, and only to read.
@@ -46,4 +46,10 @@ func TestProtectedResourceMetadata(t *testing.T) {
 			t.Errorf("%s %s: %d", method, path, r.Status)
 		}
 	}
+}
+
+// scopesSupported are all that routes of memgate.yaml ask for.
+var scopesSupported = []string{
+	"memory:audit", "memory:consent", "memory:erase", "memory:export", "memory:hold", "memory:import", "memory:policy", "memory:read", "memory:review",
+	"memory:write",
 }
