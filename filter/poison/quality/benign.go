@@ -49,7 +49,7 @@ var benign = map[string][]string{
 		"No olvides {las llaves|el pan} {mañana|esta noche}.",
 		"Привет, {встреча|обед} в {пять|шесть} часов.",
 		"会议{在三点|改到明天}，请带{资料|电脑}。",
-		"می‌خواهم {فردا|امروز} بیایم.",
+		"می\u200cخواهم {فردا|امروز} بیایم.",
 		"🏴󠁧󠁢󠁥󠁮󠁧󠁿 {won|lost} and 👨‍👩‍👧‍👦 {cheered|went home} ❤️",
 	},
 }
