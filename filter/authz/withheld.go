@@ -9,8 +9,9 @@ var withheld = [...]string{
 	"forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-scheme", "x-host",
 	// With these an upstream answers with what cannot be searched, or with a part
 	// of what the client never had. The Wasm filter removes them too, which costs
-	// a call from there for each.
-	"accept-encoding", "range", "if-range", "if-none-match", "if-modified-since",
+	// a call from there for each. If-None-Match is left to the filter: of a method that
+	// writes it is a precondition, and stays.
+	"accept-encoding", "range", "if-range", "if-modified-since",
 }
 
 // numForwarding is how many of withheld a proxy in front sends.
