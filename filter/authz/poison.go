@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"github.com/memgate/memgate/filter/audit"
+	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/poison"
 )
 
 // StagePoison is the score of a request's texts, in the Wasm filter, and reasonQuarantined
 // that it would have marked the request, were it enforced.
 const (
-	StagePoison       Stage = "poison"
-	reasonQuarantined       = "quarantined"
+	StagePoison       Stage           = "poison"
+	reasonQuarantined identity.Reason = "quarantined"
 )
 
 // outcomes are what can come of a score.
