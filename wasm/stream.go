@@ -20,6 +20,16 @@ import (
 // is taken out: a proxy stops reading when its buffer is full.
 const keepLimit = 16 << 10
 
+// waitLimit is how many bytes a body may have, as it says, to wait in the proxy's buffer
+// for its policy. The proxy answers 413 when that is full, and what only passes need not
+// fit into it.
+const waitLimit = 256 << 10
+
+// stopAll is the action, without a name in the SDK, that holds the headers and lets the
+// client wait with its body (StopAllIterationAndWatermark). Resumed from it, the headers go
+// on ahead of the body.
+const stopAll = types.Action(4)
+
 // The paths of properties.
 var (
 	// authorized is what the authz service says in the metadata of ext_authz, whose
@@ -69,7 +79,7 @@ type side struct {
 	drained bool   // bytes were taken out of the proxy's buffer
 	size    int    // bytes in the proxy's buffer while the rules are awaited
 	done    bool   // the body is complete
-	ahead   bool   // the headers went on before the body was checked
+	ahead   bool   // the headers go on before the body is checked
 	counted bool   // its findings are in the stream's
 }
 
@@ -86,9 +96,13 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 	if !ok {
 		return s.refuse(&problem.NotAuthorized)
 	}
-	s.request.done = end
+	s.request.done, s.request.ahead = end, s.plugin.PassHeaders
 	if s.rules = s.plugin.cache.Get(digest); s.rules != nil {
 		return s.begin()
+	}
+	wait := types.ActionPause
+	if size, err := strconv.Atoi(s.header.Get("content-length")); err == nil && size > waitLimit {
+		wait, s.request.ahead = stopAll, true
 	}
 	err = s.plugin.fetch(digest, func(rules *inspect.Rules) {
 		if s.answered { // by the proxy: the client took too long, for instance
@@ -117,7 +131,7 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 	if err != nil {
 		return s.refuse(&problem.ContentPolicyUnavailable)
 	}
-	return types.ActionPause
+	return wait
 }
 
 // readDecision reads what the authz service said of the request. False means
@@ -160,20 +174,19 @@ func (s *stream) begin() types.Action {
 			return s.refuse(&problem.Unavailable)
 		}
 	}
-	if s.request.plan == inspect.Hold && !s.plugin.PassHeaders {
+	if s.request.plan == inspect.Hold && !s.request.ahead {
 		return types.ActionPause
 	}
-	if s.request.plan == inspect.Hold && !s.headAhead() {
+	if s.request.plan == inspect.Hold && !s.describeNoBody() {
 		return s.refuse(&problem.Unavailable)
 	}
 	s.header = nil
 	return types.ActionContinue
 }
 
-// headAhead lets the headers of a request go before its body was checked, where the
-// proxy cannot hold them back. They then say nothing of a body that may change.
-func (s *stream) headAhead() bool {
-	s.request.ahead = true
+// describeNoBody removes what headers say of a body that may change, where they go
+// before it was checked.
+func (s *stream) describeNoBody() bool {
 	for _, name := range append([]string{"content-length"}, inspect.Digests[:]...) {
 		if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
 			return false

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memgate/memgate/e2e/harness"
 	"github.com/memgate/memgate/filter/content"
@@ -128,6 +129,7 @@ func TestShadowLarge(t *testing.T) {
 	policy.Request = content.Body{MaxBytes: content.NoLimit, Types: []string{"*/*"}, PII: policy.Request.PII}
 	policy.Request.PII.Actions[pii.CreditCard] = pii.Redact
 	digest := edge.Policies.Add(t, policy)
+	edge.Policies.Delay(digest, 300*time.Millisecond)
 	body := `["` + strings.Repeat(`word","`, 600_000) + `ann@example.com"]` // beyond harness.MaxBody
 	for _, waits := range []string{"fetched", "known"} {
 		got := harness.Do(t, edge.URL, harness.Request{
