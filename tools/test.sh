@@ -32,7 +32,7 @@ elif [ "${CI:-}" = true ]; then
   echo 'memgate: no Node.js with npm, or what the tests run with it could not be fetched; CI must have it.' >&2
   exit 1
 else
-  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp), an MCP server (e2e/dropin) and npm's clients (e2e/mcp, e2e/mem0) will not be tested.' >&2
+  echo '!! No Node.js with npm: tokens of a certified provider (e2e/idp), an MCP server (e2e/dropin) and the clients from npm (e2e/mcp, e2e/mem0) will not be tested.' >&2
 fi
 
 # The race detector needs a C compiler.
