@@ -112,7 +112,7 @@ var elsewhere = []struct {
 		"path", "method", "bytes",
 	}},
 	{"the filter without a decision", "../wasm/stream_test.go", "TestNoDecision", []string{
-		"no metadata", "a denial", "no decision", "no policy",
+		"no metadata", "nothing for the filter", "another version", "cut off", "more than there is to say", "no policy",
 		"a digest that is none", "a key that is none",
 	}},
 	{"a forged client certificate header", "../failure/failure_test.go", "TestForgedIdentity", nil},

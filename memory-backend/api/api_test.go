@@ -26,7 +26,7 @@ type world struct {
 	t       *testing.T
 	server  *Server
 	now     time.Time
-	logs    strings.Builder
+	logs    logText
 	verify  func(values []string) (Identity, error)
 	request func(*http.Request)
 }

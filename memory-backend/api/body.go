@@ -43,15 +43,28 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool
 	return f, nil
 }
 
+// maxDrain is how much of a body that is too large is read to nobody, so that its sender gets to the answer
+// before the connection ends.
+const maxDrain = 8 << 20
+
+// readAll reads a body of at most limit bytes.
+func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, malformedJSON("The body could not be read.")
+	}
+	if int64(len(data)) > limit {
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxDrain))
+		return nil, tooLarge("The body is larger than the service accepts.")
+	}
+	return data, nil
+}
+
 // readJSON reads a body that says that it is JSON; it is empty only when that is optional.
 func readJSON(w http.ResponseWriter, r *http.Request, limit int64, optional bool) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	data, err := readAll(w, r, limit)
 	if err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return nil, tooLarge("The body is larger than the service accepts.")
-		}
-		return nil, malformedJSON("The body could not be read.")
+		return nil, err
 	}
 	if len(data) == 0 && optional {
 		return nil, nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -105,13 +104,9 @@ func (s *Server) importLines(c *call) (any, error) {
 	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != ndjson {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "Send the lines of an export as "+ndjson+".")
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, s.MaxBody))
+	data, err := readAll(c.w, c.Request, s.MaxBody)
 	if err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return nil, tooLarge("The body is larger than the service accepts; send fewer lines at a time.")
-		}
-		return nil, malformedJSON("The body could not be read.")
+		return nil, err
 	}
 	lines, err := rights.ReadLines(bytes.NewReader(data), maxImport)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"log"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,16 +29,21 @@ func main() {
 	flag.Parse()
 	set, err := poison.Compile(defaults)
 	if err != nil {
-		log.Fatal(err)
+		fail(err)
 	}
 	m := &measure{scanner: poison.NewScanner(set), set: set, random: rand.New(rand.NewPCG(*seed, 0))}
 	m.attacks(*each)
 	m.benign(*each)
 	if *corpus != "" {
 		if err := m.corpus(*corpus); err != nil {
-			log.Fatal(err)
+			fail(err)
 		}
 	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 type measure struct {
