@@ -42,7 +42,7 @@ func (s *Spool) folder() string { return s.path + SpoolSuffix }
 
 // Ready says whether an action could be put, by doing all of it but that.
 func (s *Spool) Ready() error {
-	if err := os.Mkdir(s.folder(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.MkdirAll(s.folder(), 0o700); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	waiting, err := s.names()

@@ -224,3 +224,14 @@ func TestActionIsOCSF(t *testing.T) {
 		}
 	}
 }
+
+// A key can be made before the first start, when there is no folder of the log yet.
+func TestSpoolBeforeTheLog(t *testing.T) {
+	s := Spool{path: filepath.Join(t.TempDir(), ".run", "audit.log")}
+	if err := s.Ready(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(s.folder()); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
