@@ -124,9 +124,13 @@ func (s *Stack) LaunchMemgate() {
 // StartBackend starts the memory backend, at first or after it was stopped.
 func (s *Stack) StartBackend() {
 	s.t.Helper()
-	s.Backend = Start(s.t, "memory-backend", nil, MemoryBackend(s.t), "serve",
+	args := []string{"serve",
 		"--listen", s.BackendURL[strings.LastIndex(s.BackendURL, "/")+1:], "--data", filepath.Join(s.Dir, "data"),
-		"--txn-issuer", "memgate", "--txn-audience", "memory", "--txn-jwks", s.MemgateHTTP+"/.well-known/jwks.json")
+		"--txn-issuer", "memgate", "--txn-audience", "memory", "--txn-jwks", s.MemgateHTTP + "/.well-known/jwks.json"}
+	if t := s.policy.Tracing; t != nil && t.TLS == nil {
+		args = append(args, "--otlp", "http://"+t.OTLP)
+	}
+	s.Backend = Start(s.t, "memory-backend", nil, MemoryBackend(s.t), args...)
 	if s.policy.Upstream.TLS != nil {
 		s.Backend.WaitLog(`"msg":"listening"`) // it answers the edge alone
 		return

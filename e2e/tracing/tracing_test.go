@@ -181,3 +181,28 @@ func TestSampling(t *testing.T) {
 		t.Errorf("%d spans, such as %v", len(found), found[0].Span)
 	}
 }
+
+// The service's span is in the same trace, below Envoy's.
+func TestTheServiceJoins(t *testing.T) {
+	s, c, _ := start(t, "sample: 1, service: edge-test")
+	token := s.Token("acme", "memory:read memory:write")
+	server, _ := joined(t, c, get(t, s, token, 200, clientContext))
+	harness.Eventually(t, func() error {
+		found := c.find(func(s span) bool { return s.service == "memory-backend" && s.trace() == server.trace() })
+		if len(found) != 1 {
+			return fmt.Errorf("%d spans of the service", len(found))
+		}
+		above := c.find(func(s span) bool { return bytes.Equal(s.GetSpanId(), found[0].GetParentSpanId()) })
+		if len(above) != 1 || above[0].trace() != server.trace() || above[0].service != "edge-test-envoy" {
+			return fmt.Errorf("it is below %v", above)
+		}
+		if found[0].GetName() != "GET /api/v2/agents" || found[0].attribute("http.route") != "GET /api/v2/agents" {
+			return fmt.Errorf("span %v", found[0].Span)
+		}
+		return nil
+	})
+	// What is not traced at the edge is not traced behind it.
+	if got := c.all(); strings.Contains(got, clientTrace) || strings.Contains(got, "client-state") {
+		t.Errorf("the client is in it: %s", got)
+	}
+}

@@ -164,11 +164,11 @@ func (w *mcpWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) callTool(ctx context.Context, t tool, arguments json.RawMessage) (result *mcp.CallToolResult) {
 	start := s.Now()
 	id, _ := ctx.Value(callerKey{}).(Identity)
-	outcome, level, attrs := "ok", slog.LevelInfo, []slog.Attr{}
+	outcome, level, attrs := "internal", slog.LevelInfo, []slog.Attr{}
 	defer func() {
 		if v := recover(); v != nil { // it runs beside the request: nothing else would catch it
 			s.Log.Error("panic", "request_id", id.Request, "tool", t.name, "stack", string(debug.Stack()))
-			outcome, level, result = "internal", slog.LevelError, toolError(s.internal(id))
+			level, result = slog.LevelError, toolError(s.internal(id))
 		}
 		s.metrics.tools.WithLabelValues(t.name, outcome).Inc()
 		attrs = append(attrs, slog.String("tool", t.name), slog.String("outcome", outcome), slog.String("tenant", id.Tenant),
@@ -177,8 +177,11 @@ func (s *Server) callTool(ctx context.Context, t tool, arguments json.RawMessage
 	}()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
+	ctx, end := s.toolSpan(ctx, t.name)
+	defer func() { end(outcome) }()
 	text, err := s.runTool(ctx, id, t, arguments)
 	if err == nil {
+		outcome = "ok"
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}
 	}
 	p := s.problem(err, id)

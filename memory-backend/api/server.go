@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/receipt"
@@ -51,6 +52,7 @@ type Config struct {
 	Random   io.Reader            // for ids; must be safe for concurrent use
 	Log      *slog.Logger         // nil: no log
 	Metrics  *prometheus.Registry // nil: no metrics, and no /metrics
+	Tracer   trace.Tracer         // for requests that the edge traces; nil: no spans
 
 	// Distinct refuses memories whose content is remembered already for the same agent, user, app and run.
 	Distinct bool
@@ -217,6 +219,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 	defer cancel()
 	facts := new(facts)
+	ctx, span := s.span(ctx, r, pattern)
 	r = r.WithContext(context.WithValue(ctx, factsKey{}, facts))
 	defer func() {
 		if v := recover(); v != nil {
@@ -228,6 +231,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				writeProblem(rec, s.internal(facts.id))
 			}
 		}
+		endSpan(span, rec.status)
 		s.finish(rec, r, pattern, facts, s.Now().Sub(start))
 	}()
 	if pattern == "" {

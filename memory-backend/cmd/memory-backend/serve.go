@@ -38,6 +38,7 @@ type options struct {
 	timeout                      time.Duration
 	drain                        time.Duration
 	logLevel                     string
+	otlp                         string
 	distinct                     bool
 	provisional, sweep           time.Duration
 	unstated, access             bool
@@ -82,6 +83,7 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 	f.BoolVar(&o.unstated, "provisional-unstated", false, "take writers for unconfirmed whose Txn-Token does not say how they are trusted")
 	f.DurationVar(&o.sweep, "sweep-every", time.Hour, "how often what is kept no longer is forgotten")
 	f.BoolVar(&o.access, "access-log", false, "record who reads each memory; a read that cannot be recorded fails")
+	f.StringVar(&o.otlp, "otlp", "", "collector of traces (OTLP by gRPC) for requests that the edge traces: http://HOST:4317 or https://HOST:4317")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -198,13 +200,18 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 			Name: "memory_backend_open_tenants", Help: "Tenants' files that are open.",
 		}, func() float64 { return float64(files.OpenFiles()) }))
 	}
+	traces, err := newTracing(o.otlp, log, reg)
+	if err != nil {
+		return usageError{err}
+	}
+	defer traces.close()
 	book, err := o.book()
 	if err != nil {
 		return err
 	}
 	handler, err := api.New(api.Config{
 		Store: store, Receipts: book, Verify: identify(verifier), Ready: verifier.Refresh, Now: time.Now, Random: rand.Reader, Log: log,
-		Metrics: reg, Distinct: o.distinct,
+		Metrics: reg, Tracer: traces.tracer(), Distinct: o.distinct,
 		Provisional: o.provisional, ProvisionalUnstated: o.unstated, Access: o.access, MaxBody: o.maxBody, Timeout: o.timeout,
 	})
 	if err != nil {
