@@ -26,7 +26,11 @@ type Server struct {
 
 	mu sync.Mutex
 	State
+	of map[string]map[string]bool // ids by what their payload says they are of, as a real one has an index of that
 }
+
+// mostRequests is how many requests are kept.
+const mostRequests = 1000
 
 // State is what a Server holds and what it was asked.
 type State struct {
@@ -59,7 +63,7 @@ func (c collections) Delete(ctx context.Context, r *qdrant.DeleteCollection) (*q
 // Serve starts a server on loopback and returns it and its port.
 func Serve(t testing.TB, options ...grpc.ServerOption) (*Server, int) {
 	t.Helper()
-	s := &Server{State: State{Indexes: make(map[string]*qdrant.CreateFieldIndexCollection), Points: make(map[string]*qdrant.PointStruct), Keys: make(map[string]bool)}}
+	s := &Server{of: make(map[string]map[string]bool), State: State{Indexes: make(map[string]*qdrant.CreateFieldIndexCollection), Points: make(map[string]*qdrant.PointStruct), Keys: make(map[string]bool)}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +87,9 @@ func (s *Server) intercept(ctx context.Context, request any, info *grpc.UnarySer
 	s.mu.Lock()
 	md, _ := metadata.FromIncomingContext(ctx)
 	s.Keys[strings.Join(md.Get("api-key"), ",")] = true
-	s.Requests = append(s.Requests, proto.Clone(request.(proto.Message)))
+	if len(s.Requests) < mostRequests {
+		s.Requests = append(s.Requests, request.(proto.Message))
+	}
 	answer, err := handle(ctx, request)
 	s.mu.Unlock()
 	if f := s.fault(func() func(string) error { return s.After }); f != nil && err == nil {
@@ -144,7 +150,14 @@ func (s *Server) Upsert(_ context.Context, r *qdrant.UpsertPoints) (*qdrant.Poin
 		}
 	}
 	for _, p := range r.Points {
-		s.Points[p.GetId().GetUuid()] = p
+		id := p.GetId().GetUuid()
+		s.Points[id] = p
+		if of := p.Payload["of"].GetStringValue(); of != "" {
+			if s.of[of] == nil {
+				s.of[of] = make(map[string]bool)
+			}
+			s.of[of][id] = true
+		}
 	}
 	return done(), nil
 }
@@ -249,17 +262,38 @@ func (s *Server) matching(f *qdrant.Filter) ([]*qdrant.PointStruct, error) {
 		return nil, status.Error(codes.InvalidArgument, "a request that is not confined to a tenant")
 	}
 	var found []*qdrant.PointStruct
-	for _, p := range s.Points {
+	look := func(p *qdrant.PointStruct) error {
 		ok, err := meets(p, f)
-		if err != nil {
-			return nil, err
-		}
 		if ok {
 			found = append(found, p)
 		}
+		return err
 	}
-	slices.SortFunc(found, func(a, b *qdrant.PointStruct) int { return strings.Compare(a.GetId().GetUuid(), b.GetId().GetUuid()) })
+	for _, c := range f.Must {
+		if c.GetField().GetKey() != "of" {
+			continue
+		}
+		for id := range s.of[c.GetField().GetMatch().GetKeyword()] {
+			if p := s.Points[id]; p != nil {
+				if err := look(p); err != nil {
+					return nil, err
+				}
+			}
+		}
+		slices.SortFunc(found, byID)
+		return found, nil
+	}
+	for _, p := range s.Points {
+		if err := look(p); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(found, byID)
 	return found, nil
+}
+
+func byID(a, b *qdrant.PointStruct) int {
+	return strings.Compare(a.GetId().GetUuid(), b.GetId().GetUuid())
 }
 
 // meets reports whether a point meets a filter: all of must, one of should where there are any, none of must_not.
