@@ -54,7 +54,7 @@ func TestAllInShadow(t *testing.T) {
 		w.Header().Set("Server", "own/1.0")
 		_, _ = w.Write([]byte(`{"mail":"ann@example.com"}`))
 	})
-	all := []string{"cors", "headers", "identity", "tenant", "access", "limits", "content", "pii", "audit"}
+	all := []string{"cors", "headers", "identity", "tenant", "access", "limits", "content", "poison", "pii", "audit"}
 	s := harness.StartStack(t, func(yaml string) string {
 		start := strings.Index(yaml, "upstream: { address: ")
 		yaml = yaml[:start] + `upstream: { address: "` + u.Addr + `"` + yaml[start+strings.Index(yaml[start:], ","):]
