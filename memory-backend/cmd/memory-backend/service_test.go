@@ -65,13 +65,33 @@ func start(t testing.TB, args ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{dir: t.TempDir(), signer: signer, code: make(chan int, 1), logs: &logBuffer{address: make(chan string, 1)}}
+	s := &service{dir: folder(t), signer: signer, code: make(chan int, 1), logs: &logBuffer{address: make(chan string, 1)}}
 	jwks := filepath.Join(s.dir, "jwks.json")
 	if err := os.WriteFile(jwks, signer.JWKS(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.run(t, filepath.Join(s.dir, "data"), args...)
 	return s
+}
+
+// folder is a temporary one. A pool of connections may still open one while it is closed, which
+// makes a file beside the tenant's for a moment: removing it is tried again.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "memory-backend-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 100 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Error(err)
+	})
+	return dir
 }
 
 // startIn runs the service again on what another one left.
