@@ -129,7 +129,7 @@ func whereCond(k *crypt.Tenant, c memory.Cond) (*qdrant.Condition, bool, error) 
 			return nil, false, nil
 		}
 		for _, v := range c.Values {
-			value, ok := member(c.Key, v)
+			value, ok := memory.Member(c.Key, v)
 			if !ok {
 				return nil, false, nil
 			}

@@ -212,27 +212,13 @@ func labelsOf(k *crypt.Tenant, m *memory.Memory) ([]string, error) {
 		return list, nil
 	}
 	for key, v := range members {
-		if value, ok := member(key, v); ok {
+		if value, ok := memory.Member(key, v); ok {
 			if err := add(hashMember, value); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return list, nil
-}
-
-// member returns a text that is the same for equal members of metadata only.
-func member(key string, value any) (string, bool) {
-	head := strconv.Itoa(len(key)) + ":" + key
-	switch v := value.(type) {
-	case string:
-		return head + "s" + v, true
-	case float64:
-		return head + "n" + strconv.FormatFloat(v+0, 'g', -1, 64), true
-	case bool:
-		return head + "b" + strconv.FormatBool(v), true
-	}
-	return "", false
 }
 
 // The parameters of BM25. The weight of a term stands in the point, so the average length, to which longer

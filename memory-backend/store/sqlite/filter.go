@@ -294,7 +294,7 @@ func (w *writer) metadata(c memory.Cond) {
 	case memory.OpEq, memory.OpIn:
 		w.sql.WriteString("0")
 		for _, v := range c.Values {
-			if value, ok := member(c.Key, v); ok {
+			if value, ok := memory.Member(c.Key, v); ok {
 				w.sql.WriteString(" OR " + hasLabel)
 				w.label(hashMember, value)
 			}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/memgate/memgate/memory-backend/crypt"
 	"github.com/memgate/memgate/memory-backend/memory"
@@ -179,28 +178,13 @@ func labels(k sealer, m *memory.Memory) ([][]byte, error) {
 		if err := add(hashKey, key); err != nil {
 			return nil, err
 		}
-		if value, ok := member(key, v); ok {
+		if value, ok := memory.Member(key, v); ok {
 			if err := add(hashMember, value); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return list, nil
-}
-
-// member returns a text that is the same for equal members of metadata only; false for what is neither
-// text nor a number nor a truth value.
-func member(key string, value any) (string, bool) {
-	head := strconv.Itoa(len(key)) + ":" + key
-	switch v := value.(type) {
-	case string:
-		return head + "s" + v, true
-	case float64:
-		return head + "n" + strconv.FormatFloat(v+0, 'g', -1, 64), true // 0 and -0 are equal
-	case bool:
-		return head + "b" + strconv.FormatBool(v), true
-	}
-	return "", false
 }
 
 // foreign gives the failure to open a sealed value of a file its meaning.
