@@ -20,7 +20,7 @@ const (
 // TestKinto: a store of JSON with a login of its own, from PyPI.
 func TestKinto(t *testing.T) {
 	t.Parallel()
-	kinto := program(t, "KINTO", "kinto/bin/kinto", "tools/venv.sh kinto")
+	kinto := harness.Fetched(t, "KINTO", "kinto/bin/kinto", "tools/venv.sh kinto")
 	login := base64.StdEncoding.EncodeToString([]byte("edge:" + strings.Repeat("login", 3)))
 	address := harness.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)

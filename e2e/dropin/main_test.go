@@ -107,33 +107,3 @@ func refused(t *testing.T, r *harness.Response, status int, problem string) {
 		t.Errorf("a refusal of type %s", got)
 	}
 }
-
-// program is what the environment or the folder of tools names; without it the
-// test is skipped, but not in CI.
-func program(t *testing.T, variable, fallback, how string) string {
-	t.Helper()
-	path := os.Getenv(variable)
-	if path == "" {
-		path = filepath.Join(harness.Root(), ".tools", fallback)
-	}
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI must have what %s fetches: %v", how, err)
-		}
-		t.Skipf("%s was not run: the service is not tested", how)
-	}
-	return path
-}
-
-// lookPath finds a program on PATH; see [program].
-func lookPath(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return path
-}

@@ -21,14 +21,14 @@ const mcpSession = "Mcp-Session-Id"
 // streamable HTTP, whose answers are event streams. It asks nobody who he is.
 func TestMCP(t *testing.T) {
 	t.Parallel()
-	modules := program(t, "MEMGATE_MCP", "mcp", "tools/node.sh mcp")
+	modules := harness.Fetched(t, "MEMGATE_MCP", "mcp", "tools/node.sh mcp")
 	server := filepath.Join(modules, "node_modules", "@modelcontextprotocol", "server-everything", "dist", "index.js")
 	address := harness.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	// One of its tools tells its whole environment, so it gets one of its own.
 	secret := "AKIA" + "IOSFODNN7" + "EXAMPLE"
 	service := harness.Start(t, "mcp-server", nil, "env", "-i", "PORT="+port, "OWNER=Jane <"+email+">", "AWS_ACCESS_KEY_ID="+secret,
-		lookPath(t, "node"), server, "streamableHttp")
+		harness.OnPath(t, "node"), server, "streamableHttp")
 	service.WaitLog("listening on port")
 	e := start(t, "mcp.yaml", "127.0.0.1:3001", address, [][2]string{{"acme", "mcp:use"}, {"acme", "orders:use"}})
 	key, without := e.keys[0], e.keys[1]

@@ -7,9 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,25 +24,11 @@ type provider struct {
 	t                  harness.T
 }
 
-// nodeFolder is where tools/node.sh has put oidc-provider. Without it, or without
-// Node.js, the tests are skipped, but not in CI.
+// nodeFolder is where tools/node.sh has put oidc-provider.
 func nodeFolder(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv("MEMGATE_NODE")
-	if dir == "" {
-		dir = filepath.Join(harness.Root(), ".tools", "node")
-	}
-	_, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(dir, "node_modules", "oidc-provider"))
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("CI must have Node.js and what tools/node.sh fetches")
-		}
-		t.Skip("no Node.js, or tools/node.sh was not run: tokens of a certified provider are not tested")
-	}
-	return dir
+	harness.OnPath(t, "node")
+	return harness.Fetched(t, "MEMGATE_NODE", "node", "tools/node.sh", "node_modules", "oidc-provider")
 }
 
 // startProvider runs the provider until the test ends.

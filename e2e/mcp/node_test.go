@@ -2,9 +2,7 @@ package mcp
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,20 +11,7 @@ import (
 
 // TestNodeClient runs the client from npm, with an API key, through every tool.
 func TestNodeClient(t *testing.T) {
-	modules := os.Getenv("MEMGATE_CLIENTS")
-	if modules == "" {
-		modules = filepath.Join(harness.Root(), ".tools", "clients")
-	}
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(modules)
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI must have Node.js and what tools/node.sh clients fetches: %v", err)
-		}
-		t.Skip("Node.js, or what tools/node.sh clients fetches, is not there: the npm client is not tested")
-	}
+	node, modules := harness.OnPath(t, "node"), harness.Fetched(t, "MEMGATE_CLIENTS", "clients", "tools/node.sh clients")
 	key := stack.APIKey("node", scopes)
 	harness.Eventually(t, func() error { // a running memgate takes notice of a new key
 		return harness.Want(stack.Do(t, harness.Request{Path: "/v1/ping/", Header: map[string]string{"X-API-Key": key}}), 200)

@@ -1,9 +1,6 @@
 package mem0
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,20 +10,7 @@ import (
 // startNode runs the client from npm.
 func startNode(t *testing.T) *clients {
 	t.Helper()
-	modules := os.Getenv("MEMGATE_CLIENTS")
-	if modules == "" {
-		modules = filepath.Join(harness.Root(), ".tools", "clients")
-	}
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(modules)
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI must have Node.js and what tools/node.sh clients fetches: %v", err)
-		}
-		t.Skip("Node.js, or what tools/node.sh clients fetches, is not there: the npm client is not tested")
-	}
+	node, modules := harness.OnPath(t, "node"), harness.Fetched(t, "MEMGATE_CLIENTS", "clients", "tools/node.sh clients")
 	return run(t, node, "testdata/client.mjs", modules)
 }
 
