@@ -40,7 +40,7 @@ func (s *Server) setLifecycle(c *call, status, reason string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+	m, err := memory.Update(c.Context(), s.Store, c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
 		if m.Hold != "" && status == memory.StatusExpired {
 			return rights.ErrHold
 		}

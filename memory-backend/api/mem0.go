@@ -429,7 +429,7 @@ func (s *Server) mem0Update(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, c.PathValue("memory_id"), c.scope(), func(m *memory.Memory) error {
+	m, err := memory.Update(c.Context(), s.Store, c.id.Tenant, w, c.PathValue("memory_id"), c.scope(), func(m *memory.Memory) error {
 		before := m.Content
 		edit(m)
 		m.Updated = w.At

@@ -367,7 +367,7 @@ func (s *Server) editMemory(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+	m, err := memory.Update(c.Context(), s.Store, c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
 		before := m.Content
 		for _, apply := range edits {
 			apply(m)

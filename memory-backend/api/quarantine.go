@@ -199,7 +199,7 @@ func (s *Server) confirmMemory(c *call) (any, error) {
 		return nil, err
 	}
 	w.Event = memory.EventConfirm
-	m, err := s.Store.Update(c.Context(), c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
+	m, err := memory.Update(c.Context(), s.Store, c.id.Tenant, w, id, memory.Eq(memory.FieldAgent, agent), func(m *memory.Memory) error {
 		if m.Writer == w.By {
 			return newProblem(http.StatusConflict, "same-principal", "Same principal", "Only another principal than its writer can confirm a memory.")
 		}

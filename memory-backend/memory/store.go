@@ -160,10 +160,8 @@ type Store interface {
 	Add(ctx context.Context, tenant string, w Write, memories []*Memory) error
 	// Get returns the memory with this id if the scope selects it, else ErrNotFound.
 	Get(ctx context.Context, tenant, id string, scope Filter) (*Memory, error)
-	// Update lets edit change the memory and stores it. What edit must not change (ID, Created unless
-	// deliberate) is its own duty. An error of edit is returned as it is and nothing is stored.
-	Update(ctx context.Context, tenant string, w Write, id string, scope Filter, edit func(*Memory) error) (*Memory, error)
-	// UpdateAll is Update for several memories at once: all or none.
+	// UpdateAll lets edit change each of the memories, and stores them, all or none. What edit must not change
+	// (ID, Created unless deliberate) is its own duty. An error of edit is returned as it is and nothing is stored.
 	UpdateAll(ctx context.Context, tenant string, w Write, ids []string, scope Filter, edit func(i int, m *Memory) error) error
 	// Delete removes every memory that the filter selects, and the text of their histories. It returns
 	// how many it removed. A nil filter removes all memories of the tenant.
@@ -217,4 +215,17 @@ type Store interface {
 	Ready(ctx context.Context) error
 	// Close waits for work under way and releases everything.
 	Close() error
+}
+
+// Update is [Store.UpdateAll] for one memory, which it returns as it was stored.
+func Update(ctx context.Context, s Store, tenant string, w Write, id string, scope Filter, edit func(*Memory) error) (*Memory, error) {
+	var updated *Memory
+	err := s.UpdateAll(ctx, tenant, w, []string{id}, scope, func(_ int, m *Memory) error {
+		updated = m
+		return edit(m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return updated, nil
 }

@@ -70,24 +70,6 @@ func (g *Guard) Get(ctx context.Context, tenant, id string, scope memory.Filter)
 	return m, g.read(ctx, tenant, "get", m.ID)
 }
 
-// Update implements memory.Store.
-func (g *Guard) Update(ctx context.Context, tenant string, w memory.Write, id string, scope memory.Filter,
-	edit func(*memory.Memory) error) (*memory.Memory, error) {
-	scope, err := g.scope(ctx, tenant, scope)
-	if err != nil {
-		return nil, err
-	}
-	var updated *memory.Memory
-	err = g.update(ctx, tenant, w, []string{id}, scope, func(_ int, m *memory.Memory) error {
-		updated = m
-		return edit(m)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return updated, nil
-}
-
 // UpdateAll implements memory.Store.
 func (g *Guard) UpdateAll(ctx context.Context, tenant string, w memory.Write, ids []string, scope memory.Filter,
 	edit func(i int, m *memory.Memory) error) error {

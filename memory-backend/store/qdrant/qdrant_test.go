@@ -102,7 +102,7 @@ func TestNothingIsSentInClear(t *testing.T) {
 	if err := s.Add(t.Context(), "canary-tenant", once, []*memory.Memory{canary("canary-id")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Update(t.Context(), "canary-tenant", by, "canary-id", nil, func(m *memory.Memory) error { m.Content = "canary-changed"; return nil }); err != nil {
+	if _, err := memory.Update(t.Context(), s, "canary-tenant", by, "canary-id", nil, func(m *memory.Memory) error { m.Content = "canary-changed"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.EditRecords(t.Context(), "canary-tenant", "access", []string{"canary-record"}, func(string, []byte) ([]byte, error) { return []byte("canary-read"), nil }); err != nil {

@@ -280,20 +280,6 @@ func (w *writing) distinct(ctx context.Context, by memory.Write, m *memory.Memor
 	})
 }
 
-// Update implements memory.Store.
-func (s *Store) Update(ctx context.Context, tenant string, by memory.Write, id string, scope memory.Filter,
-	edit func(*memory.Memory) error) (*memory.Memory, error) {
-	var updated *memory.Memory
-	err := s.UpdateAll(ctx, tenant, by, []string{id}, scope, func(_ int, m *memory.Memory) error {
-		updated = m
-		return edit(m)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return updated, nil
-}
-
 // UpdateAll implements memory.Store.
 func (s *Store) UpdateAll(ctx context.Context, tenant string, by memory.Write, ids []string, scope memory.Filter,
 	edit func(i int, m *memory.Memory) error) error {

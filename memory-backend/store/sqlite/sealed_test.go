@@ -78,7 +78,7 @@ func TestNothingOnDiskIsReadable(t *testing.T) {
 			if err := s.CreateAgent(ctx, "a", w, memory.Agent{ID: "zqmade", Description: "zqdescription", Created: by.At}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Update(ctx, "a", w, "1", nil, func(m *memory.Memory) error { m.Content = "zqchanged"; return nil }); err != nil {
+			if _, err := memory.Update(ctx, s, "a", w, "1", nil, func(m *memory.Memory) error { m.Content = "zqchanged"; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			var filler []*memory.Memory

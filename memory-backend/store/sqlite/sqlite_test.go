@@ -485,7 +485,7 @@ func TestDeletedTextIsGone(t *testing.T) {
 	s := openWith(t, dir, 8, nil) // without encryption, so that there is something to see
 	put(t, s, "a", "1", "canaryword one")
 	put(t, s, "a", "2", "other words")
-	if _, err := s.Update(ctx, "a", by, "1", nil, func(m *memory.Memory) error { m.Content = "canarychanged two"; return nil }); err != nil {
+	if _, err := memory.Update(ctx, s, "a", by, "1", nil, func(m *memory.Memory) error { m.Content = "canarychanged two"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.DeleteIDs(ctx, "a", by, []string{"1"}, nil); err != nil {

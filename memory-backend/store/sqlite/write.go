@@ -167,20 +167,6 @@ func find(ctx context.Context, tx *sql.Tx, k sealer, tenant, id string, scope me
 	return found[0], nil
 }
 
-// Update implements memory.Store.
-func (s *Store) Update(ctx context.Context, tenant string, w memory.Write, id string, scope memory.Filter,
-	edit func(*memory.Memory) error) (*memory.Memory, error) {
-	var updated *memory.Memory
-	err := s.UpdateAll(ctx, tenant, w, []string{id}, scope, func(_ int, m *memory.Memory) error {
-		updated = m
-		return edit(m)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return updated, nil
-}
-
 // UpdateAll implements memory.Store.
 func (s *Store) UpdateAll(ctx context.Context, tenant string, w memory.Write, ids []string, scope memory.Filter,
 	edit func(i int, m *memory.Memory) error) error {

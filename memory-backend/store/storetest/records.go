@@ -99,7 +99,7 @@ func history(t *testing.T, s memory.Store) {
 	add(t, s, tenantA, m, remember("m2", "other", 0))
 	later := memory.Write{By: "editor", At: start.Add(time.Minute)}
 	for _, text := range []string{"two", "three"} {
-		if _, err := s.Update(ctx, tenantA, later, "m1", nil, func(m *memory.Memory) error {
+		if _, err := memory.Update(ctx, s, tenantA, later, "m1", nil, func(m *memory.Memory) error {
 			m.Content, m.Metadata = text, json.RawMessage(`{"is":"`+text+`"}`)
 			return nil
 		}); err != nil {

@@ -31,10 +31,10 @@ func events(t *testing.T, s memory.Store) {
 	m.Held = true
 	add(t, s, tenantA, m)
 	w := memory.Write{By: "reviewer", At: start, Event: memory.EventRelease}
-	if _, err := s.Update(ctx, tenantA, w, "m1", memory.Eq(memory.FieldHeld, "true"), func(m *memory.Memory) error { return nil }); err != nil {
+	if _, err := memory.Update(ctx, s, tenantA, w, "m1", memory.Eq(memory.FieldHeld, "true"), func(m *memory.Memory) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Update(ctx, tenantA, w, "m1", nil, func(m *memory.Memory) error { m.Held = false; return nil }); err != nil {
+	if _, err := memory.Update(ctx, s, tenantA, w, "m1", nil, func(m *memory.Memory) error { m.Held = false; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, err := s.List(ctx, tenantA, memory.ListQuery{Filter: memory.Eq(memory.FieldHeld, "true"), Limit: 1, Total: true}); err != nil || total != 0 {
@@ -118,7 +118,7 @@ func restore(t *testing.T, s memory.Store) {
 	m := remember("m1", "one", 0)
 	m.User, m.Metadata, m.Trust = "u", json.RawMessage(`{"is":"one"}`), memory.TrustTrusted
 	add(t, s, tenantA, m, remember("m2", "two words", 1))
-	if _, err := s.Update(ctx, tenantA, memory.Write{By: "editor", At: start.Add(time.Minute)}, "m1", nil, func(m *memory.Memory) error {
+	if _, err := memory.Update(ctx, s, tenantA, memory.Write{By: "editor", At: start.Add(time.Minute)}, "m1", nil, func(m *memory.Memory) error {
 		m.Content, m.Metadata = "uno words", json.RawMessage(`{"is":"uno"}`)
 		return nil
 	}); err != nil {

@@ -162,7 +162,7 @@ func addIsAtomic(t *testing.T, s memory.Store) {
 
 func update(t *testing.T, s memory.Store) {
 	add(t, s, tenantA, remember("m1", "green tea", 0))
-	got, err := s.Update(ctx, tenantA, by, "m1", memory.Eq(memory.FieldAgent, "bot"), func(m *memory.Memory) error {
+	got, err := memory.Update(ctx, s, tenantA, by, "m1", memory.Eq(memory.FieldAgent, "bot"), func(m *memory.Memory) error {
 		m.Content, m.Tags, m.Updated = "black coffee", []string{"drink"}, start.Add(time.Hour)
 		return nil
 	})
@@ -174,15 +174,15 @@ func update(t *testing.T, s memory.Store) {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
 	refused := errors.New("refused")
-	_, err = s.Update(ctx, tenantA, by, "m1", nil, func(m *memory.Memory) error { m.Content = "lost"; return refused })
+	_, err = memory.Update(ctx, s, tenantA, by, "m1", nil, func(m *memory.Memory) error { m.Content = "lost"; return refused })
 	wantErr(t, err, refused)
 	if m, err := s.Get(ctx, tenantA, "m1", nil); err != nil || m.Content != "black coffee" {
 		t.Errorf("%+v, %v", m, err)
 	}
 	never := func(*memory.Memory) error { t.Error("edit was called"); return nil }
-	_, err = s.Update(ctx, tenantA, by, "m1", memory.Eq(memory.FieldAgent, "other"), never)
+	_, err = memory.Update(ctx, s, tenantA, by, "m1", memory.Eq(memory.FieldAgent, "other"), never)
 	wantErr(t, err, memory.ErrNotFound)
-	_, err = s.Update(ctx, "nobody", by, "m1", nil, never)
+	_, err = memory.Update(ctx, s, "nobody", by, "m1", nil, never)
 	wantErr(t, err, memory.ErrNotFound)
 }
 
@@ -319,7 +319,7 @@ func searchFollowsChanges(t *testing.T, s memory.Store) {
 	}
 	for _, i := range []int{0, 191, 192, 350, 699} {
 		id := fmt.Sprintf("m%03d", i)
-		if _, err := s.Update(ctx, tenantA, by, id, nil, func(m *memory.Memory) error {
+		if _, err := memory.Update(ctx, s, tenantA, by, id, nil, func(m *memory.Memory) error {
 			m.Content = "shared shared renamed" + id
 			m.Title = memory.TitleFrom(m.Content)
 			return nil
@@ -457,7 +457,7 @@ func concurrency(t *testing.T, s memory.Store) {
 					t.Error(err)
 				}
 				if i%3 == 0 {
-					if _, err := s.Update(ctx, tenant, by, id, nil, func(m *memory.Memory) error { m.Content += " edited"; return nil }); err != nil {
+					if _, err := memory.Update(ctx, s, tenant, by, id, nil, func(m *memory.Memory) error { m.Content += " edited"; return nil }); err != nil {
 						t.Error(err)
 					}
 				}

@@ -18,17 +18,17 @@ func versions(t *testing.T, s memory.Store) {
 	}
 	at := func(v int64) memory.Write { return memory.Write{By: "w", At: start, IfVersion: v} }
 	edit := func(m *memory.Memory) error { m.Content += "!"; m.Version, m.Seq = 99, 99; return nil }
-	got, err := s.Update(ctx, tenantA, at(1), "m1", nil, edit)
+	got, err := memory.Update(ctx, s, tenantA, at(1), "m1", nil, edit)
 	if err != nil || got.Version != 2 || got.Seq != m1.Seq {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	_, err = s.Update(ctx, tenantA, at(1), "m1", nil, edit)
+	_, err = memory.Update(ctx, s, tenantA, at(1), "m1", nil, edit)
 	wantErr(t, err, memory.ErrVersion)
 	wantErr(t, s.UpdateAll(ctx, tenantA, at(1), []string{"m2", "m1"}, nil, func(_ int, m *memory.Memory) error { return edit(m) }), memory.ErrVersion)
 	if m, err := s.Get(ctx, tenantA, "m2", nil); err != nil || m.Content != "two" || m.Version != 1 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if got, err := s.Update(ctx, tenantA, at(0), "m1", nil, edit); err != nil || got.Version != 3 || got.Content != "one!!" {
+	if got, err := memory.Update(ctx, s, tenantA, at(0), "m1", nil, edit); err != nil || got.Version != 3 || got.Content != "one!!" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	wantErr(t, s.DeleteIDs(ctx, tenantA, at(2), []string{"m1"}, nil), memory.ErrVersion)
