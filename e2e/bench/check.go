@@ -146,7 +146,12 @@ func (b *bench) checks(report *budgets) {
 	}
 }
 
-// cell measures all services at one thing, turn by turn.
+// cachedCalls is how many calls with what a service knows are made for each that is new
+// to it, which has to be minted.
+const cachedCalls = 10
+
+// cell measures all services at one thing. With one caller they take turns call by call,
+// so that all see the same machine; several callers are at one service at a time.
 func (b *bench) cell(questions func(*service) []*authv3.CheckRequest, cold bool, callers int) []sample {
 	samples := make([]sample, len(b.services))
 	asked := make([][]*authv3.CheckRequest, len(b.services))
@@ -154,51 +159,90 @@ func (b *bench) cell(questions func(*service) []*authv3.CheckRequest, cold bool,
 		asked[i] = questions(s)
 	}
 	calls := b.options.tokens / b.options.rounds
+	if !cold {
+		calls *= cachedCalls
+	}
 	for round := -1; round < b.options.rounds; round++ {
-		for turn := range b.services {
-			i := (turn + round + 1) % len(b.services)
-			list := asked[i]
-			switch {
-			case cold && round < 0:
-				continue // nothing to get warm with
-			case cold:
-				list = list[round*calls : (round+1)*calls]
+		if cold && round < 0 {
+			continue // nothing to get warm with
+		}
+		var turns []turn
+		for i := range b.services {
+			n := (i + round + 1) % len(b.services)
+			t := turn{service: b.services[n], list: asked[n]}
+			if cold {
+				t.list = t.list[round*calls : (round+1)*calls]
 			}
-			var into *sample
 			if round >= 0 {
-				into = &samples[i]
+				t.into = &samples[n]
 			}
-			b.turn(b.services[i], list, calls, callers, into)
+			turns = append(turns, t)
+		}
+		if callers == 1 {
+			b.take(turns, calls, 1)
+			continue
+		}
+		for i := range turns {
+			b.take(turns[i:i+1], calls, callers)
 		}
 	}
 	return samples
 }
 
-// turn lets callers make so many calls together.
-func (b *bench) turn(s *service, list []*authv3.CheckRequest, calls, callers int, into *sample) {
-	scrape := allocationsOf(s.metrics)
-	scraped := allocationsOf(s.metrics) // what asking costs
-	cpu, start := cpuOf(s.process.PID()), time.Now()
-	latencies := make([]time.Duration, calls)
+// turn is what a service is asked, and where the figures go, if anywhere.
+type turn struct {
+	service   *service
+	list      []*authv3.CheckRequest
+	into      *sample
+	latencies []time.Duration
+
+	scraped, scrape float64       // allocations before, and what asking for them costs
+	cpu             time.Duration // before
+}
+
+// take lets callers make so many calls together to the service of each turn, each caller
+// to one after the other.
+func (b *bench) take(turns []turn, calls, callers int) {
+	for i := range turns {
+		t := &turns[i]
+		first := allocationsOf(t.service.metrics)
+		t.scraped = allocationsOf(t.service.metrics)
+		t.scrape = t.scraped - first
+		t.cpu, t.latencies = cpuOf(t.service.process.PID()), make([]time.Duration, calls)
+	}
+	start := time.Now()
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
 			for n := c; n < calls; n += callers {
-				at := time.Now()
-				if ok, err := s.allows(list[n%len(list)]); !ok {
-					b.t.Logf("%s refused: %v", s.name, err)
-					panic(fatal{})
+				for i := range turns {
+					t := &turns[i]
+					at := time.Now()
+					if ok, err := t.service.allows(t.list[n%len(t.list)]); !ok {
+						b.t.Logf("%s refused: %v", t.service.name, err)
+						panic(fatal{})
+					}
+					t.latencies[n] = time.Since(at)
 				}
-				latencies[n] = time.Since(at)
 			}
 		})
 	}
 	wg.Wait()
-	if into == nil {
-		return
+	elapsed := time.Since(start)
+	for i := range turns {
+		t := &turns[i]
+		if t.into == nil {
+			continue
+		}
+		if len(turns) > 1 { // its part of the time
+			elapsed = 0
+			for _, l := range t.latencies {
+				elapsed += l
+			}
+		}
+		t.into.elapsed += elapsed
+		t.into.cpu += cpuOf(t.service.process.PID()) - t.cpu
+		t.into.allocations += max(allocationsOf(t.service.metrics)-t.scraped-t.scrape, 0)
+		t.into.latencies = append(t.into.latencies, t.latencies...)
 	}
-	into.elapsed += time.Since(start)
-	into.cpu += cpuOf(s.process.PID()) - cpu
-	into.allocations += max(allocationsOf(s.metrics)-scraped-(scraped-scrape), 0)
-	into.latencies = append(into.latencies, latencies...)
 }
