@@ -3,48 +3,22 @@ package sqlite_test
 import (
 	"context"
 	"fmt"
-	mathrand "math/rand"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/search/corpus"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
-// words of a made-up language whose frequencies follow Zipf's law, as those of real ones do.
-func sentences(seed int64) func(words int) string {
-	r := mathrand.New(mathrand.NewSource(seed))
-	zipf := mathrand.NewZipf(r, 1.1, 8, 30_000)
-	syllables := strings.Fields("ba ke li mo nu pa re si to vu da fe gi ho ju ka le mi no pu")
-	return func(words int) string {
-		var b strings.Builder
-		for i := 0; i < words; i++ {
-			n := zipf.Uint64() + 20
-			if i > 0 {
-				b.WriteByte(' ')
-			}
-			for ; n > 0; n /= 20 {
-				b.WriteString(syllables[n%20])
-			}
-		}
-		return b.String()
-	}
-}
-
+// fill stores n memories in steps that are larger than those of requests, and faster.
 func fill(b *testing.B, s memory.Store, n int) {
 	b.Helper()
-	say := sentences(1)
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := 0; i < n; {
-		var batch []*memory.Memory
-		for ; len(batch) < 1000 && i < n; i++ {
-			at = at.Add(time.Minute)
-			batch = append(batch, &memory.Memory{ID: fmt.Sprint(i), Agent: fmt.Sprintf("agent-%d", i%2), User: fmt.Sprintf("user-%d", i%100),
-				Content: say(30), Type: "fact", Status: "active", Created: at, Updated: at})
-		}
-		if err := s.Add(context.Background(), "t", memory.Write{By: "b", At: at}, batch); err != nil {
+	const step = 10_000
+	for first := 0; first < n; first += step {
+		batch := corpus.Memories(int64(first), first, min(step, n-first))
+		if err := s.Add(context.Background(), "t", memory.Write{By: "b", At: batch[0].Created}, batch); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -77,7 +51,7 @@ func BenchmarkSearch(b *testing.B) {
 					filter memory.Filter
 				}{{"agent", memory.Eq(memory.FieldAgent, "agent-1")}, {"user", memory.Eq(memory.FieldUser, "user-7")}} {
 					b.Run("by="+by.name, func(b *testing.B) {
-						say := sentences(2)
+						say := corpus.Sentences(2)
 						var times []time.Duration
 						for b.Loop() {
 							q := memory.SearchQuery{Text: say(8), Filter: by.filter, Limit: 10}
@@ -108,7 +82,7 @@ func BenchmarkAdd(b *testing.B) {
 			b.Run(fmt.Sprintf("memories=%d/%s", n, kind), func(b *testing.B) {
 				s := openKind(b, kind)
 				fill(b, s, n)
-				say := sentences(3)
+				say := corpus.Sentences(3)
 				var times []time.Duration
 				for i := 0; b.Loop(); i++ {
 					m := &memory.Memory{ID: fmt.Sprint("new", i), Agent: "agent-1", Content: say(30), Type: "fact", Status: "active", Created: time.Now(), Updated: time.Now()}
@@ -130,7 +104,7 @@ func BenchmarkTenants(b *testing.B) {
 	for _, kind := range kinds {
 		b.Run("tenants=1000/"+kind, func(b *testing.B) {
 			s := openKind(b, kind)
-			say := sentences(4)
+			say := corpus.Sentences(4)
 			var times []time.Duration
 			for i := 0; b.Loop(); i++ {
 				tenant := fmt.Sprint("tenant", i%1000)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/memgate/memgate/memory-backend/memory"
+	"github.com/memgate/memgate/memory-backend/search/corpus"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 	"github.com/memgate/memgate/memory-backend/store/storetest"
 )
@@ -126,7 +127,7 @@ func TestNothingOnDiskIsReadable(t *testing.T) {
 // same order, with the same scores.
 func TestSealedRanksAsPlain(t *testing.T) {
 	sealed, open := openDir(t, t.TempDir(), 8), openWith(t, t.TempDir(), 8, nil)
-	say := sentences(5)
+	say := corpus.Sentences(5)
 	var batch []*memory.Memory
 	for i := 0; i < storetest.Size(3000); i++ {
 		batch = append(batch, &memory.Memory{ID: fmt.Sprint(i), Agent: fmt.Sprint("agent", i%3), User: fmt.Sprint("user", i%50), Content: say(5 + i%40),
