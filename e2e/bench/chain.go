@@ -207,7 +207,7 @@ func (b *bench) chain(report *budgets) {
 		}
 	}
 	fmt.Printf("\nThrough Envoy: POST of %d bytes and as much back, cached token, %d callers; CPU of all but client and upstream\n%-42s %10s %10s %10s %10s %8s %9s\n",
-		len(memory), chainCallers, "", "requests/s", "median µs", "p99 µs", "CPU µs", "×alone", "×nothing")
+		len(remembered), chainCallers, "", "requests/s", "median µs", "p99 µs", "CPU µs", "×alone", "×nothing")
 	for i, v := range variants {
 		m := &samples[i]
 		fmt.Printf("%-42s %10.0f %10.0f %10.0f %10.0f %8.2f %9.2f\n", v.name, m.rate(), micros(m.quantile(0.5)), micros(m.quantile(0.99)),
@@ -249,7 +249,7 @@ func (b *bench) through(v *variant, token string) (s sample) {
 }
 
 func post(client *http.Client, url, token string) error {
-	request, err := http.NewRequest(http.MethodPost, url+rememberPath, bytes.NewReader([]byte(memory)))
+	request, err := http.NewRequest(http.MethodPost, url+rememberPath, bytes.NewReader([]byte(remembered)))
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func post(client *http.Client, url, token string) error {
 	}
 	defer response.Body.Close()
 	n, err := io.Copy(io.Discard, response.Body)
-	if err == nil && (response.StatusCode != http.StatusOK || n != int64(len(memory))) {
+	if err == nil && (response.StatusCode != http.StatusOK || n != int64(len(remembered))) {
 		err = fmt.Errorf("status %d, %d bytes", response.StatusCode, n)
 	}
 	return err

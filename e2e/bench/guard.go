@@ -42,7 +42,7 @@ type text struct {
 // in the detectors' tests the one that takes longest.
 var texts = []text{
 	{"prose", "text/plain", pii.Text, "The committee met on a quiet afternoon and agreed that the garden behind the library should be open to everyone, as long as the gate is closed at night. "},
-	{"JSON memories", "application/x-ndjson", pii.NDJSON, memory + "\n"},
+	{"JSON memories", "application/x-ndjson", pii.NDJSON, remembered + "\n"},
 	{"dense", "text/plain", pii.Text, "Please send the report about the meeting of last week to joe.bloggs@example.com before Friday at noon. "},
 	{"adversarial", "text/plain", pii.Text, "1 85 05 78 006 084 "},
 }

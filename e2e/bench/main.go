@@ -7,7 +7,8 @@
 //   - the whole chain through Envoy, beside Envoy alone, Envoy with such services, and
 //     Envoy's own jwt_authn;
 //   - the content guard in Envoy's V8, beside the same Envoy without it, and natively
-//     beside Presidio.
+//     beside Presidio;
+//   - the memory backend, encrypted beside plain, alone and behind the edge.
 //
 // `make bench` builds what it needs and runs it; docs/benchmarks.md explains what it
 // prints. Each process measured is one of its own, on loopback.
@@ -32,7 +33,7 @@ func main() {
 	short := flag.Bool("short", false, "measure a quarter as long")
 	opa := flag.String("opa", "", "binary of OPA's Envoy plugin; without it OPA is left out")
 	presidio := flag.String("presidio", "", "Python that has Presidio; without it Presidio is left out")
-	part := flag.String("part", "", "measure one alone: check, chain or content")
+	part := flag.String("part", "", "measure one alone: check, chain, content or memory")
 	flag.Parse()
 	r := &run{}
 	code := r.do(func() {
@@ -49,7 +50,7 @@ func main() {
 		for _, p := range []struct {
 			name    string
 			measure func(*budgets)
-		}{{"check", b.checks}, {"chain", b.chain}, {"content", b.content}} {
+		}{{"check", b.checks}, {"chain", b.chain}, {"content", b.content}, {"memory", b.memories}} {
 			if *part == "" || *part == p.name {
 				p.measure(&report)
 			}

@@ -88,12 +88,12 @@ func (b *budgets) add(what string, got, limit float64) {
 }
 
 func (b *budgets) print() {
-	fmt.Printf("\nBudgets\n%-78s %8s %8s\n", "", "ratio", "budget")
+	fmt.Printf("\nBudgets\n%-86s %8s %8s\n", "", "ratio", "budget")
 	for _, r := range b.rows {
 		verdict := "PASS"
 		if r.got > r.limit {
 			verdict = "over budget"
 		}
-		fmt.Printf("%-78s %8.2f %8.2f  %s\n", r.what, r.got, r.limit, verdict)
+		fmt.Printf("%-86s %8.2f %8.2f  %s\n", r.what, r.got, r.limit, verdict)
 	}
 }

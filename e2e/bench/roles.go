@@ -76,11 +76,11 @@ func serveNothing(address, metrics string) error {
 func upstream(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, memory)
+	_, _ = io.WriteString(w, remembered)
 }
 
-// memory is 1 KB of prose in JSON, as it comes and as it goes.
-const memory = `{"content":"The caller prefers short answers and wants each of them to name its source. ` +
+// remembered is 1 KB of prose in JSON, as it comes and as it goes.
+const remembered = `{"content":"The caller prefers short answers and wants each of them to name its source. ` +
 	`In the meeting of last week the team agreed to move the nightly import to the early morning, since the reports were late three times in a row. ` +
 	`Whoever changes the import has to tell the people who read the reports, and writes down what was changed and why. ` +
 	`The old import stays in place for two more weeks, so that the results of both can be compared line by line. ` +

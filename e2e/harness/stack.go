@@ -221,6 +221,19 @@ func (s *Stack) Raw(t T, lines ...string) *Response {
 // identity that the edge would have signed. It tells what the service holds.
 func (s *Stack) Held(t T, tenant, method, path, body string) string {
 	t.Helper()
+	token := s.TxnToken(t, tenant)
+	header := map[string]string{"Txn-Token": token, "Content-Type": "application/json"}
+	r := Do(t, s.BackendURL, Request{Method: method, Path: path, Header: header, Body: body})
+	if r.Status != 200 {
+		t.Fatalf("%s %s behind the edge: %d %s", method, path, r.Status, r.Body)
+	}
+	return r.Body
+}
+
+// TxnToken is an identity that the edge would have signed, which may read the
+// memories of a tenant for a minute.
+func (s *Stack) TxnToken(t T, tenant string) string {
+	t.Helper()
 	key, err := txntoken.LoadOrCreateKey(filepath.Join(s.Dir, "txn-key.json"), rand.Reader)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -233,12 +246,7 @@ func (s *Stack) Held(t T, tenant, method, path, body string) string {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	header := map[string]string{"Txn-Token": token, "Content-Type": "application/json"}
-	r := Do(t, s.BackendURL, Request{Method: method, Path: path, Header: header, Body: body})
-	if r.Status != 200 {
-		t.Fatalf("%s %s behind the edge: %d %s", method, path, r.Status, r.Body)
-	}
-	return r.Body
+	return token
 }
 
 // Metrics reads all of memgate's metrics, by name with labels.
