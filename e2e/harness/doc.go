@@ -23,6 +23,10 @@
 //     filter or about Envoy's configuration uses this. [FakeMemgate.Entry] is the
 //     access log's entry of a request.
 //
+// Who configures the Envoy of both is for the environment to say ([Edge]): memgate
+// itself, or a mesh. What a test needs and not each of them has it says by [Needs]
+// or [OnlyOn].
+//
 // [StartEnvoy] runs one more Envoy, with any bootstrap; [WasmEdge.Bootstrap] is
 // one to change.
 //

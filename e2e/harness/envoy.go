@@ -32,10 +32,6 @@ type Envoy struct {
 // chooses them.
 func StartEnvoy(t T, bootstrap *bootstrapv3.Bootstrap) *Envoy {
 	t.Helper()
-	path, err := EnvoyPath()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
 	bootstrap = proto.Clone(bootstrap).(*bootstrapv3.Bootstrap)
 	bootstrap.Admin.Address = anyPort()
 	scheme := "http://"
@@ -51,20 +47,37 @@ func StartEnvoy(t T, bootstrap *bootstrapv3.Bootstrap) *Envoy {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	dir := t.TempDir()
-	config, admin := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin")
-	if err := os.WriteFile(config, text, 0o600); err != nil {
+	e := new(Envoy)
+	e.launch(t, text, func() error {
+		e.Addr, err = e.listener(func(name, _ string) bool { return name == edgeListener })
+		return err
+	})
+	e.URL = scheme + e.Addr
+	return e
+}
+
+// launch runs Envoy by a configuration with an admin interface at port 0, and
+// waits until it is ready, and so says ready.
+func (e *Envoy) launch(t T, config []byte, ready func() error) {
+	t.Helper()
+	path, err := EnvoyPath()
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	e := &Envoy{Process: Start(t, "envoy", nil, path,
-		"--config-path", config,
+	dir := t.TempDir()
+	file, admin := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "admin")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+	e.Process = Start(t, "envoy", nil, path,
+		"--config-path", file,
 		"--admin-address-path", admin,
 		"--base-id-path", filepath.Join(dir, "base-id"), "--use-dynamic-base-id",
 		"--concurrency", "2",
 		"--drain-time-s", "1", "--parent-shutdown-time-s", "2",
 		"--log-level", "warning", "--component-log-level", "wasm:info",
 		"--log-format", "%L %n: %v",
-	)}
+	)
 	err = poll(func() error {
 		if !e.Running() {
 			return errEnded
@@ -77,14 +90,11 @@ func StartEnvoy(t T, bootstrap *bootstrapv3.Bootstrap) *Envoy {
 		if err := answers(e.Admin + "/ready"); err != nil {
 			return err
 		}
-		e.Addr, err = e.listener(edgeListener)
-		return err
+		return ready()
 	})
 	if err != nil {
 		t.Fatalf("envoy is not ready: %v\n%s", err, e.Log(logTail))
 	}
-	e.URL = scheme + e.Addr
-	return e
 }
 
 // anyPort lets Envoy choose a port on loopback.
@@ -101,15 +111,15 @@ const edgeListener = "edge"
 // Listener is the host:port of another listener than the edge.
 func (e *Envoy) Listener(name string) string {
 	e.t.Helper()
-	address, err := e.listener(name)
+	address, err := e.listener(func(listener, _ string) bool { return listener == name })
 	if err != nil {
 		e.t.Fatalf("envoy: %v", err)
 	}
 	return address
 }
 
-// listener asks Envoy where a listener is.
-func (e *Envoy) listener(name string) (string, error) {
+// listener asks Envoy where a listener is, by its name or its host:port.
+func (e *Envoy) listener(is func(name, address string) bool) (string, error) {
 	text, err := e.admin("/listeners?format=json")
 	if err != nil {
 		return "", err
@@ -129,11 +139,12 @@ func (e *Envoy) listener(name string) (string, error) {
 		return "", err
 	}
 	for _, l := range answer.Listeners {
-		if port := l.Local.Socket.Port; l.Name == name && port != 0 {
-			return net.JoinHostPort(l.Local.Socket.Address, strconv.Itoa(int(port))), nil
+		port := l.Local.Socket.Port
+		if address := net.JoinHostPort(l.Local.Socket.Address, strconv.Itoa(int(port))); port != 0 && is(l.Name, address) {
+			return address, nil
 		}
 	}
-	return "", fmt.Errorf("no listener %s in %s", name, text)
+	return "", fmt.Errorf("no such listener in %s", text)
 }
 
 func (e *Envoy) admin(path string) (string, error) {

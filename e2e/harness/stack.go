@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/memgate/memgate/envoy/render"
 	"github.com/memgate/memgate/filter/cmd/memgate/dev"
 	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/txntoken"
@@ -47,12 +46,11 @@ const (
 // may be nil.
 func StartStack(t T, change func(yaml string) string) *Stack {
 	t.Helper()
-	s := StartServices(t, change)
-	bootstrap, err := render.Envoy(s.policy)
-	if err != nil {
-		t.Fatalf("%v", err)
+	if whole := edges[TheEdge()].stack; whole != nil {
+		return whole(t, change)
 	}
-	s.Envoy = StartEnvoy(t, bootstrap)
+	s := StartServices(t, change)
+	s.Envoy = startEdge(t, s.policy)
 	return s
 }
 

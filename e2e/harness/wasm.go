@@ -54,7 +54,7 @@ func StartWasm(t T, edit func(*policy.Policy)) *WasmEdge {
 		edit(p)
 	}
 	e.policy = p
-	e.Envoy = StartEnvoy(t, e.Bootstrap(t))
+	e.Envoy = startEdge(t, p)
 	return e
 }
 

@@ -1,115 +1,71 @@
 //go:build mesh
 
+// Package mesh tests what only a mesh has of what is rendered for meshes: the
+// suites of the other folders run through the same Envoys (tools/test-mesh.sh).
 package mesh
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/memgate/memgate/e2e/harness"
 	"github.com/memgate/memgate/envoy/render/mesh"
+	"github.com/memgate/memgate/filter/policy"
 )
 
-func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
+const (
+	scopes = "memory:read memory:write"
+	host   = "api.example.com"
+)
 
-// sidecar runs the edge in a sidecar's Envoy.
-func sidecar(t *testing.T, hold bool) *edge {
-	s := harness.StartServices(t, nil)
-	r := rendered(t, s, func(o *mesh.Options) { o.HoldHeaders = hold })
-	if hold {
-		localFilter(t, r)
-	}
-	inbound := harness.FreeAddress(t)
-	more := fmt.Sprintf(`---
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: { name: orders, namespace: orders }
-spec:
-  workloadSelector: { labels: { app: orders } }
-  ingress:
-  - { port: { number: %s, protocol: HTTP, name: http }, bind: 127.0.0.1, defaultEndpoint: "127.0.0.1:%d" }
-  egress:
-  - { hosts: ["*/*"] }
-`, port(inbound), r.port)
-	pilot := control(t, r, more, r.workload())
-	e := &edge{Stack: s, url: "http://orders.orders", client: client(inbound), holds: hold}
-	s.Envoy = proxy(t, pilot, "sidecar", "orders-1", "orders", "app: orders")
-	return e
-}
-
-// localFilter has an EnvoyFilter's content filter read from a file, as istio-agent,
-// which fetches it, is not there.
-func localFilter(t *testing.T, r *rendering) {
+// start runs a system with Istio's Envoy in front.
+func start(t *testing.T, o harness.IstioOptions) (*harness.Stack, *harness.Istio) {
 	t.Helper()
-	text := string(r.files["edge.yaml"])
-	i := strings.Index(text, "                remote:")
-	if i < 0 {
-		i = strings.Index(text, "remote:")
-		i = strings.LastIndexByte(text[:i], '\n') + 1
+	s := harness.StartServices(t, nil)
+	p, _, err := policy.Load(s.Config)
+	if err != nil {
+		t.Fatal(err)
 	}
-	indent := len(text[i:]) - len(strings.TrimLeft(text[i:], " "))
-	end := i
-	for first := true; end < len(text); first = false {
-		line, _, _ := strings.Cut(text[end:], "\n")
-		if !first && len(line)-len(strings.TrimLeft(line, " ")) <= indent {
-			break
-		}
-		end += len(line) + 1
-	}
-	r.files["edge.yaml"] = []byte(text[:i] + strings.Repeat(" ", indent) + "local: { filename: " + harness.Wasm(t) + " }\n" + text[end:])
+	e := harness.StartIstio(t, p, o)
+	s.Envoy = e.Envoy
+	return s, e
 }
 
-func TestSidecar(t *testing.T)          { suite(t, sidecar(t, false)) }
-func TestSidecarThatHolds(t *testing.T) { suite(t, sidecar(t, true)) }
-func TestGateway(t *testing.T)          { suite(t, gateway(t, false)) }
-func TestGatewayThatHolds(t *testing.T) { suite(t, gateway(t, true)) }
-
-// gateway runs the edge in the Envoy of an ingress gateway. Its TLS is taken out:
-// pilot gives certificates only to a proxy that has proven who it is.
-func gateway(t *testing.T, hold bool) *edge {
-	s := harness.StartServices(t, nil)
-	r := rendered(t, s, func(o *mesh.Options) { o.At, o.HoldHeaders, o.Hosts = mesh.Gateway, hold, []string{host} })
-	if hold {
-		localFilter(t, r)
+// A gateway answers for its hosts alone, and redirects what memgate would let
+// pass: memgate decides before.
+func TestGateway(t *testing.T) {
+	s, e := start(t, harness.IstioOptions{At: mesh.Gateway, Hosts: []string{host}})
+	get := func(address, host string, more ...string) *harness.Response {
+		return harness.Raw(t, address, append([]string{"GET /api/v2/agents HTTP/1.1", "Host: " + host}, more...)...)
 	}
-	secure, plain := harness.FreeAddress(t), harness.FreeAddress(t)
-	text := string(r.files["edge.yaml"])
-	for rendered, here := range map[string]string{"number: 443": port(secure), "number: 80": port(plain)} {
-		if strings.Count(text, rendered+"\n") != 1 {
-			t.Fatalf("%q is not once in what is rendered:\n%s", rendered, text)
+	token := "Authorization: Bearer " + s.Token("acme", scopes)
+	harness.Eventually(t, func() error { return harness.Want(get(e.Addr, host, token), 200) })
+	for what, c := range map[string]struct {
+		r      *harness.Response
+		status int
+	}{
+		// Envoy asks memgate only about requests that have a route: the filter closes.
+		"another host":                         {get(e.Addr, "other.example.com", token), 503},
+		"another host without a credential":    {get(e.Addr, "other.example.com"), 503},
+		"without a credential":                 {get(e.Addr, host), 401},
+		"over plain HTTP":                      {get(e.Plain, host, token), 301},
+		"over plain HTTP without a credential": {get(e.Plain, host), 401},
+	} {
+		if err := harness.Want(c.r, c.status); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
-		text = strings.Replace(text, rendered+"\n", "number: "+here+"\n", 1)
+		if at := c.r.Header.Get("Location"); c.status == 301 && !strings.HasPrefix(at, "https://"+host) {
+			t.Errorf("%s: to %s", what, at)
+		}
 	}
-	r.files["edge.yaml"] = []byte(objects(t, []byte(text), func(kind string, o map[string]any) bool {
-		if kind == "Gateway" {
-			for _, server := range o["spec"].(map[string]any)["servers"].([]any) {
-				server := server.(map[string]any)
-				server["bind"] = "127.0.0.1"
-				if p := server["port"].(map[string]any); p["protocol"] == "HTTPS" {
-					p["protocol"] = "HTTP"
-					delete(server, "tls")
-				}
-			}
-		}
-		return true
-	}))
-	pilot := control(t, r, "", r.workload())
-	e := &edge{Stack: s, url: "http://" + host, client: client(secure), holds: hold, routes: true}
-	s.Envoy = proxy(t, pilot, "router", "ingress-1", "istio-ingress", "istio: ingress")
+}
 
-	// memgate decides before Istio's gateway redirects: plain HTTP reaches nothing.
-	t.Run("plain HTTP", func(t *testing.T) {
-		unsafe := &edge{Stack: s, url: "http://" + host, client: client(plain)}
-		token := map[string]string{"Authorization": "Bearer " + s.Token("acme", scopes)}
-		harness.Eventually(t, func() error {
-			a, err := unsafe.send("GET", "/api/v2/agents", token, "")
-			if err != nil || a.status != 301 || !strings.HasPrefix(a.header.Get("Location"), "https://"+host) {
-				return fmt.Errorf("%v %d %v", err, a.status, a.header)
-			}
-			return nil
-		})
-		want(t, "without a credential", unsafe.do(t, "GET", "/api/v2/agents", "", ""), 401)
-	})
-	return e
+// A sidecar sends everything to its workload, which has none of memgate's answers.
+func TestSidecar(t *testing.T) {
+	s, _ := start(t, harness.IstioOptions{At: mesh.Sidecar})
+	token := s.Token("acme", scopes)
+	harness.Eventually(t, func() error { return harness.Want(s.JSON(t, "GET", "/api/v2/agents", token, ""), 200) })
+	if r := s.JSON(t, "POST", "/api/v2/agents/helper/activate", token, ""); r.Status != 401 && r.Status != 404 {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
 }

@@ -1,0 +1,123 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/memgate/memgate/envoy/render"
+	"github.com/memgate/memgate/envoy/render/mesh"
+	"github.com/memgate/memgate/filter/policy"
+)
+
+// Edge names who configures the Envoy that suites go through. The environment
+// variable EDGE says which one it is; without it, [EdgeEnvoy].
+type Edge string
+
+const (
+	// EdgeEnvoy is Envoy with what memgate render envoy prints. No test is
+	// skipped on it.
+	EdgeEnvoy Edge = "envoy"
+	// EdgeIstioSidecar and EdgeIstioGateway are Envoys that Istio's pilot
+	// configures, from what memgate render istio prints. The other two are the
+	// same with --hold-headers.
+	EdgeIstioSidecar      Edge = "istio-sidecar"
+	EdgeIstioGateway      Edge = "istio-gateway"
+	EdgeIstioSidecarHolds Edge = "istio-sidecar-holds"
+	EdgeIstioGatewayHolds Edge = "istio-gateway-holds"
+)
+
+// edge is one way to put Envoy in front of a system.
+type edge struct {
+	// envoy starts Envoy in front of a system that runs already, where its policy
+	// says: memgate at Server.GRPC and Server.HTTP, the protected service at
+	// Upstream.Address, the filter in the file Envoy.Wasm.
+	envoy func(T, *policy.Policy) *Envoy
+	// stack, where it is not nil, starts a whole system instead, by a policy that
+	// was edited as for [StartStack].
+	stack func(t T, change func(yaml string) string) *Stack
+	// lacks are the features that it has not, each with the reason.
+	lacks map[Feature]string
+}
+
+// edges are all there are.
+var edges = map[Edge]edge{
+	EdgeEnvoy: {envoy: func(t T, p *policy.Policy) *Envoy {
+		t.Helper()
+		bootstrap, err := render.Envoy(p)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		return StartEnvoy(t, bootstrap)
+	}},
+	EdgeIstioSidecar:      istioEdge(mesh.Sidecar, false),
+	EdgeIstioGateway:      istioEdge(mesh.Gateway, false),
+	EdgeIstioSidecarHolds: istioEdge(mesh.Sidecar, true),
+	EdgeIstioGatewayHolds: istioEdge(mesh.Gateway, true),
+}
+
+// Feature is something that memgate's own Envoy does and not every mesh can.
+type Feature string
+
+const (
+	// OwnRoutes says that requests of memgate's own routes (sessions, the
+	// metadata of the resource) are sent to memgate.
+	OwnRoutes Feature = "own routes"
+	// HeldHeaders says that headers wait until the body is checked, so that a
+	// refused body's request never reaches the service.
+	HeldHeaders Feature = "held headers"
+	// RawHeaders says that headers that come twice reach memgate apart.
+	RawHeaders Feature = "raw headers"
+	// EnvoyAnswers says that what Envoy answers by itself is a problem document
+	// with the headers of all answers.
+	EnvoyAnswers Feature = "Envoy's own answers"
+	// StrictRequests says that Envoy refuses escaped slashes, names with an
+	// underscore, HTTP/1.0 and upgrades by itself.
+	StrictRequests Feature = "strict requests"
+)
+
+// TheEdge is the edge that suites go through. It panics if EDGE names none.
+func TheEdge() Edge {
+	name := Edge(os.Getenv("EDGE"))
+	if name == "" {
+		return EdgeEnvoy
+	}
+	if _, ok := edges[name]; !ok {
+		panic(fmt.Sprintf("EDGE=%s: no such edge", name))
+	}
+	return name
+}
+
+// Has reports whether the edge has a feature.
+func Has(f Feature) bool {
+	_, lacks := edges[TheEdge()].lacks[f]
+	return !lacks
+}
+
+// Needs skips a test on an edge without a feature.
+func Needs(t testing.TB, f Feature) {
+	t.Helper()
+	if reason, lacks := edges[TheEdge()].lacks[f]; lacks {
+		t.Skipf("on %s: no %s: %s", TheEdge(), f, reason)
+	}
+}
+
+// OnlyOn skips a test on any edge but these, with the reason: what of the test is
+// of these alone. Where a mesh cannot do something, that is a [Feature] instead.
+func OnlyOn(t testing.TB, reason string, on ...Edge) {
+	t.Helper()
+	if !slices.Contains(on, TheEdge()) {
+		t.Skipf("on %s: %s", TheEdge(), reason)
+	}
+}
+
+// startEdge puts the edge that the environment names in front of a system.
+func startEdge(t T, p *policy.Policy) *Envoy {
+	t.Helper()
+	return edges[TheEdge()].envoy(t, p)
+}
+
+// portOf is the port of a host:port.
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
