@@ -1,7 +1,5 @@
 //go:build mesh
 
-// Package mesh tests what only a mesh has of what is rendered for meshes: the
-// suites of the other folders run through the same Envoys (tools/test-mesh.sh).
 package mesh
 
 import (
