@@ -79,6 +79,10 @@ var elsewhere = []struct {
 	{"strangers on the hops", "../tls/hops_test.go", "TestHops", []string{
 		"Envoy's certificate", "a stranger's", "none", "plain",
 	}},
+	{"HTTP/3", "../tls/http3_test.go", "TestHTTP3", []string{
+		"no credential", "no route", "an escaped slash", "malformed JSON",
+		"a body beyond size", "early data",
+	}},
 	{"an impostor of the service", "../tls/hops_test.go", "TestImpostor", nil},
 	{"HTTP/2", "http2_test.go", "TestHTTP2", []string{
 		"nothing wrong", "a request in the path", "a space in the path", "a request in the method",

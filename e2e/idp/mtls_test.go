@@ -50,8 +50,8 @@ func certificate(t *testing.T, name string) (pair tls.Certificate, certPEM, keyP
 }
 
 // Tokens that the provider binds to a certificate (RFC 8705) count only on connections
-// with that certificate. Any certificate is asked for and taken: the thumbprint decides
-// (RFC 8705, section 2.2).
+// with that certificate, by TCP as by QUIC. Any certificate is asked for and taken: the
+// thumbprint decides (RFC 8705, section 2.2).
 func TestCertificateBoundTokens(t *testing.T) {
 	p := startProvider(t)
 	mine, myPEM, _ := certificate(t, "mine")
@@ -65,17 +65,14 @@ func TestCertificateBoundTokens(t *testing.T) {
 	}
 	edge := harness.StartStack(t, func(yaml string) string {
 		return strings.Replace(p.accepting("sender_constrained: mtls")(yaml), "\nenvoy: {", "\nenvoy: { tls: { certificate: \""+
-			filepath.Join(dir, "edge.crt")+"\", key: \""+filepath.Join(dir, "edge.key")+"\", client_certificate: any },", 1)
+			filepath.Join(dir, "edge.crt")+"\", key: \""+filepath.Join(dir, "edge.key")+"\", client_certificate: any, http3: true },", 1)
 	})
 
 	token, _ := p.token("certificate", "ES256", "X-Test-Certificate", url.PathEscape(string(myPEM)))
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(serverPEM)
-	get := func(token string, certificates ...tls.Certificate) (int, string) {
+	get := func(client func(*tls.Config) *http.Client, token string, certificates ...tls.Certificate) (int, string) {
 		t.Helper()
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12},
-		}}
 		request, err := http.NewRequest(http.MethodGet, "https://"+edge.Addr+"/api/v2/agents", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +80,7 @@ func TestCertificateBoundTokens(t *testing.T) {
 		request.Header.Set("Authorization", "Bearer "+token)
 		// What a client says of its certificate counts for nothing.
 		request.Header.Set("X-Forwarded-Client-Cert", `Cert="`+url.PathEscape(string(myPEM))+`"`)
-		response, err := client.Do(request)
+		response, err := client(&tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12}).Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,16 +88,23 @@ func TestCertificateBoundTokens(t *testing.T) {
 		body, _ := io.ReadAll(response.Body)
 		return response.StatusCode, string(body)
 	}
-	if status, body := get(token, mine); status != 200 {
-		t.Errorf("its certificate: %d %s", status, body)
-	}
-	if status, body := get(token, other); status != 401 {
-		t.Errorf("another certificate: %d %s", status, body)
-	}
-	if status, body := get(token); status != 401 {
-		t.Errorf("no certificate: %d %s", status, body)
-	}
-	if status, body := get(p.bearer("acme", "ES256"), mine); status != 401 {
-		t.Errorf("a token that is not bound: %d %s", status, body)
+	for protocol, client := range map[string]func(*tls.Config) *http.Client{
+		"TCP": func(c *tls.Config) *http.Client {
+			return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: c}}
+		},
+		"QUIC": func(c *tls.Config) *http.Client { return edge.HTTP3(t, c) },
+	} {
+		if status, body := get(client, token, mine); status != 200 {
+			t.Errorf("%s, its certificate: %d %s", protocol, status, body)
+		}
+		if status, body := get(client, token, other); status != 401 {
+			t.Errorf("%s, another certificate: %d %s", protocol, status, body)
+		}
+		if status, body := get(client, token); status != 401 {
+			t.Errorf("%s, no certificate: %d %s", protocol, status, body)
+		}
+		if status, body := get(client, p.bearer("acme", "ES256"), mine); status != 401 {
+			t.Errorf("%s, a token that is not bound: %d %s", protocol, status, body)
+		}
 	}
 }

@@ -34,7 +34,9 @@ func http3Listener(p *policy.Policy, a addresses, manager *hcmv3.HttpConnectionM
 	context.CommonTlsContext.TlsParams = nil // QUIC is TLS 1.3 (RFC 9001)
 	context.SessionTicketKeysType = nil
 	quic, err := socket(quicSocket, &quicv3.QuicDownstreamTransport{
-		DownstreamTlsContext: context, EnableEarlyData: wrapperspb.Bool(false), // it can be replayed
+		DownstreamTlsContext: context,
+		EnableEarlyData:      wrapperspb.Bool(false), // it can be replayed
+		EnableResumption:     wrapperspb.Bool(false), // it would go by a certificate that was verified once
 	})
 	if err != nil {
 		return nil, err
@@ -43,7 +45,11 @@ func http3Listener(p *policy.Policy, a addresses, manager *hcmv3.HttpConnectionM
 	at.GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	return &listenerv3.Listener{
 		Name: "edge-http3", Address: at, PerConnectionBufferLimitBytes: u32(bufferLimit),
-		UdpListenerConfig: &listenerv3.UdpListenerConfig{QuicOptions: new(listenerv3.QuicProtocolOptions)},
+		UdpListenerConfig: &listenerv3.UdpListenerConfig{
+			QuicOptions: new(listenerv3.QuicProtocolOptions),
+			// Several datagrams by one read, so that the kernel drops fewer.
+			DownstreamSocketConfig: &corev3.UdpSocketConfig{PreferGro: wrapperspb.Bool(true)},
+		},
 		FilterChains: []*listenerv3.FilterChain{{
 			Filters:         []*listenerv3.Filter{{Name: hcmName, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config}}},
 			TransportSocket: quic,

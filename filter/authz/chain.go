@@ -130,6 +130,10 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 	route, plan := match.Route, c.plans[match.Route]
 	d.Route, d.Content, d.wanted = route.Name, plan.content, plan.scope
 	d.sender = plan.sender
+	if r.Early && writes(r.Method) == 1 {
+		// RFC 8470, section 5.2: the proxy sends it again when the handshake is complete.
+		return c.deny(d, r, StageRoute, ReasonEarly, problem.TooEarly, nil)
+	}
 	pass(Step{StageRoute, Pass, route.Name})
 
 	if route.Anonymous {

@@ -362,6 +362,30 @@ func TestMalformedHost(t *testing.T) {
 	}
 }
 
+// What came in early data can be sent again by others, so it must change nothing.
+func TestEarlyData(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	credential := "Authorization: Bearer " + f.token(t, "memory:read memory:write")
+	for _, c := range []struct {
+		method, path, value string
+		want                int // 0 for allowed
+	}{
+		{"POST", "/agents/a/remember", "1", 425},
+		{"POST", "/agents/a/remember", "0", 425}, // an invalid value counts as 1
+		{"POST", "/agents/a/remember", "", 425},
+		{"GET", "/healthz", "1", 0},
+		{"POST", "/nowhere", "1", 403},
+	} {
+		d := f.chain.Decide(context.Background(), request(c.method, c.path, credential, "Early-Data: "+c.value))
+		if d.Status != c.want || d.Allowed != (c.want == 0) || c.want == 425 && d.Reason != ReasonEarly {
+			t.Errorf("%s %s with %q: %d %s", c.method, c.path, c.value, d.Status, d.Reason)
+		}
+		if d.Allowed && slices.Contains(d.Remove, "early-data") {
+			t.Error("the service does not learn of early data")
+		}
+	}
+}
+
 func TestMissingUpstreamKeyIsFoundAtStart(t *testing.T) {
 	p, _, err := policy.Parse([]byte(testPolicy), "memgate.yaml", t.TempDir())
 	if err != nil {

@@ -29,6 +29,7 @@ const (
 	ReasonOrigin      identity.Reason = "preflight_refused"
 	ReasonHost        identity.Reason = "malformed_host"
 	ReasonNoRoute     identity.Reason = "no_route"
+	ReasonEarly       identity.Reason = "early_data"
 	ReasonQuota       identity.Reason = "rate_limited"
 	ReasonConcurrency identity.Reason = "too_many_at_once"
 	ReasonLimiter     identity.Reason = "limiter_failed"

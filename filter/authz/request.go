@@ -34,6 +34,11 @@ type Request struct {
 	Session       []string
 	Proof         []string // DPoP (RFC 9449, section 4.1)
 
+	// Early says that a proxy in front got the request in early data of TLS, so that whoever
+	// recorded it can send it again. Whatever the header's value is, it counts as 1 (RFC 8470,
+	// section 5.1).
+	Early bool
+
 	// Scheme is that of the request as Envoy saw it. A DPoP proof must name it and
 	// Host, unless the policy says by which URL clients reach the edge.
 	Scheme string
@@ -176,6 +181,8 @@ func (r *Request) read(name, value string) {
 		r.RequestHeaders = join(r.RequestHeaders, value)
 	case named(name, "access-control-request-private-network"):
 		r.PrivateNetwork = join(r.PrivateNetwork, value)
+	case named(name, "early-data"):
+		r.Early = true
 	case isReserved(name):
 		r.reserve(strings.ToLower(name))
 	default:

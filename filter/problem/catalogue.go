@@ -36,6 +36,9 @@ var (
 	// NoRoute: no rule of the policy lets the request through.
 	NoRoute = Problem{"no-route", "Request not allowed", 403,
 		"No rule allows this method and path. Check both."}
+	// TooEarly: a request that may change something came in early data of TLS (RFC 8470).
+	TooEarly = Problem{"too-early", "Too early", 425,
+		"The request came in early data, which others could send again. Send it once more when the TLS handshake is complete."}
 	// OriginRefused: a preflight asks for more than the CORS policy allows.
 	OriginRefused = Problem{"origin-refused", "Cross-origin request refused", 403,
 		"This origin, method or set of headers is not allowed for cross-origin requests."}
@@ -154,6 +157,7 @@ func All() []Problem {
 		BodyTooLarge, FieldTooLarge,
 		UnsupportedEncoding, UnsupportedMediaType,
 		BlockedPII, SuspectedPoisoning,
+		TooEarly,
 		RateLimited, TooManyAtOnce,
 		HeadersTooLarge,
 		EdgeRefused,
