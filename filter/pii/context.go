@@ -1,5 +1,7 @@
 package pii
 
+import "math"
+
 // maxContext is how many bytes left of a value are searched for words that speak for
 // or against it; for a value that is nothing without such a word, nearContext.
 const (
@@ -19,11 +21,32 @@ const mostCertain = 0.94
 // speak against. Of two words about one subject the nearer counts.
 type said struct{ pro, perhaps, contra uint64 }
 
-// nearby is what the words left of a place say, read once for all that may begin there.
+// maxNearby is more than how many words fit in maxContext bytes; a power of two.
+const maxNearby = 32
+
+// nearby is what the words left of a place say. The text is read once, from left to right,
+// as long as the places that are asked about follow on each other.
 type nearby struct {
 	start     int // the place, or -1
 	near, far said
+	// until is where a word gets too far away, or from where on it must be looked.
+	until int
+
+	heard [maxNearby]heard // words that say something, in order, the last at last
+	last  uint
+	n     int
+	// word is where the last word begins that was read, and before the one before it.
+	word, before int
 }
+
+// heard is a word that says something.
+type heard struct {
+	start int
+	word  *contextWord
+	next  bool // the next word is number
+}
+
+func (w *nearby) clear() { *w = nearby{start: -1} }
 
 // adjust raises or lowers a score by the nearest word on the left of b[start] that
 // says something about the entity. A score from certain on needs no words.
@@ -31,9 +54,7 @@ func (s *Scanner) adjust(b []byte, start int, e Entity, score float32) float32 {
 	if score >= certain {
 		return score
 	}
-	if s.words.start != start {
-		s.readContext(b, start)
-	}
+	s.listenAt(b, start)
 	w := &s.words.far
 	if score < Threshold {
 		w = &s.words.near
@@ -51,46 +72,89 @@ func (s *Scanner) adjust(b []byte, start int, e Entity, score float32) float32 {
 	return score
 }
 
-// readContext reads the words left of b[start], from the nearest on.
+// readContext finds out what the words left of b[start] say.
 func (s *Scanner) readContext(b []byte, start int) {
-	s.words = nearby{start: start}
-	edge := max(start-maxContext, 0)
-	s.work += start - edge
-	near := max(start-nearContext, 0)
-	decided, decidedNear := uint64(0), uint64(0)
-	number := false // the word on the right is number, as in: my number is
-	for i := start; i > edge; {
-		if wordByte(b[i-1]) == 0 {
-			i--
-			continue
-		}
-		end := i
-		h := uint32(0)
-		for {
-			c := b[i-1]
-			i--
-			h = h*hashFactor + uint32(c|wordByte(c))
-			if i == edge || wordByte(b[i-1]) == 0 || kind[c]&isUpper != 0 && kind[b[i-1]]&isLower != 0 {
-				break
+	w := &s.words
+	from := w.start
+	if from < 0 || start < from || start-from > maxContext {
+		edge := max(start-maxContext, 0)
+		from = edge
+		if edge > 0 && wordByte(b[edge-1]) != 0 {
+			// In the middle of a word, or of several together.
+			for from < start && wordByte(b[from]) != 0 && !(from > edge && camel(b, from)) {
+				from++
 			}
 		}
-		if i == edge && i > 0 && wordByte(b[i-1]) != 0 {
-			break // cut off
+		w.n, w.until, w.word, w.before = 0, 0, -1, -1
+	} else if from > 0 && wordByte(b[from-1]) != 0 && wordByte(b[from]) != 0 && !camel(b, from) {
+		// The last word goes on.
+		from, w.word, w.until = w.word, w.before, 0
+		if w.n > 0 && w.heard[w.last%maxNearby].start == from {
+			w.n, w.last = w.n-1, w.last-1
+			w.heard[w.last%maxNearby].next = false
 		}
-		w := lookUp(h, end-i)
-		if w == nil {
-			number = false
+	}
+	s.work += start - from
+	w.start = start
+	w.listen(b, from)
+	if start >= w.until {
+		w.sum(b)
+	}
+}
+
+// listen reads the words from b[i] to the place.
+func (w *nearby) listen(b []byte, i int) {
+	for i < w.start {
+		if wordByte(b[i]) == 0 {
+			i++
 			continue
 		}
-		pro := w.pro
-		if number && w.possessive {
+		end := i + 1
+		for end < w.start && wordByte(b[end]) != 0 && !camel(b, end) {
+			end++
+		}
+		h := uint32(0)
+		for k := end - 1; k >= i; k-- {
+			h = h*hashFactor + uint32(b[k]|wordByte(b[k]))
+		}
+		if x := lookUp(h, end-i); x != nil {
+			if p := &w.heard[w.last%maxNearby]; w.n > 0 && p.start == w.word {
+				p.next = x.number
+			}
+			w.last++
+			w.n = min(w.n+1, maxNearby)
+			w.heard[w.last%maxNearby] = heard{start: i, word: x}
+			w.until = 0
+		}
+		w.before, w.word = w.word, i
+		i = end
+	}
+}
+
+// camel says whether a word begins at b[i] behind another, as in phoneNumber.
+func camel(b []byte, i int) bool { return kind[b[i]]&isUpper != 0 && kind[b[i-1]]&isLower != 0 }
+
+// sum sums up what the words say, from the nearest on.
+func (w *nearby) sum(b []byte) {
+	w.near, w.far, w.until = said{}, said{}, math.MaxInt
+	edge, near := max(w.start-maxContext, 0), max(w.start-nearContext, 0)
+	decided, decidedNear := uint64(0), uint64(0)
+	for k := range w.n {
+		x := &w.heard[(w.last-uint(k))%maxNearby]
+		if x.start < edge || x.start == edge && edge > 0 && wordByte(b[edge-1]) != 0 {
+			w.n = k // cut off, as all before it
+			break
+		}
+		pro := x.word.pro
+		if x.next && x.word.possessive { // as in: my number is
 			pro |= 1 << subPhone
 		}
-		s.words.far.add(pro, w.perhaps, w.contra, &decided)
-		if i >= near {
-			s.words.near.add(pro, w.perhaps, w.contra, &decidedNear)
+		w.far.add(pro, x.word.perhaps, x.word.contra, &decided)
+		w.until = min(w.until, x.start+maxContext)
+		if x.start >= near {
+			w.near.add(pro, x.word.perhaps, x.word.contra, &decidedNear)
+			w.until = min(w.until, x.start+nearContext+1)
 		}
-		number = w.number
 	}
 }
 

@@ -2,13 +2,13 @@ package pii
 
 // card looks for a payment card's number at the first group.
 func card(s *Scanner, b []byte, g *digitGroups) candidate {
-	if g.total < 12 || g.digit[0] == 0 || g.digit[0] > 6 && g.digit[0] != 8 {
+	if g.total < 12 || g.digits()[0] == 0 || g.digits()[0] > 6 && g.digits()[0] != 8 {
 		return candidate{}
 	}
 	if g.size(0) >= 12 {
 		return cardOf(s, b, g, 1)
 	}
-	if g.n < 2 || g.sep[0] != ' ' && g.sep[0] != '-' {
+	if g.n < 2 || g.sep(0) != ' ' && g.sep(0) != '-' {
 		return candidate{}
 	}
 	k := 0
@@ -28,10 +28,10 @@ func card(s *Scanner, b []byte, g *digitGroups) candidate {
 	case 0x6d:
 		k = 2
 	}
-	if k == 0 || !g.joined(0, k-1, g.sep[0]) {
+	if k == 0 || !g.joined(0, k-1, g.sep(0)) {
 		return candidate{}
 	}
-	if c := cardOf(s, b, g, k); c.score > 0 || k != 4 || g.n == 4 || g.size(4) != 3 || g.sep[3] != g.sep[0] {
+	if c := cardOf(s, b, g, k); c.score > 0 || k != 4 || g.n == 4 || g.size(4) != 3 || g.sep(3) != g.sep(0) {
 		return c
 	}
 	return cardOf(s, b, g, 5)
@@ -43,34 +43,31 @@ func cardOf(s *Scanner, b []byte, g *digitGroups, k int) candidate {
 	for m := range k {
 		n += g.size(m)
 	}
-	d := g.digit[:min(n, maxDigits)]
+	d := g.digits()[:min(n, maxDigits)]
 	score := issued(d)
-	if i := g.start[0]; k == 1 && i > 0 && b[i-1] == '-' && (i == 1 || b[i-2] != '\n') {
+	if i := g.start(0); k == 1 && i > 0 && b[i-1] == '-' && (i == 1 || b[i-2] != '\n') {
 		return candidate{} // a negative number
 	}
-	if score == 0 || !luhn(d) || !rightBounded(b, g.end[k-1]) {
+	if score == 0 || !luhn(d) || !rightBounded(b, g.end(k-1)) {
 		return candidate{}
 	}
-	return candidate{CreditCard, g.start[0], g.end[k-1], s.adjust(b, g.start[0], CreditCard, score)}
+	return candidate{CreditCard, g.start(0), g.end(k - 1), s.adjust(b, g.start(0), CreditCard, score)}
 }
 
 // luhn checks the last digit (ISO/IEC 7812-1, annex B).
 func luhn(d []byte) bool {
-	sum := 0
-	double := false
-	for k := len(d) - 1; k >= 0; k-- {
-		v := int(d[k])
-		if double {
-			v *= 2
-			if v > 9 {
-				v -= 9
-			}
-		}
-		sum += v
-		double = !double
+	sum, k := 0, len(d)-1
+	for ; k > 0; k -= 2 {
+		sum += int(d[k]) + int(doubled[d[k-1]&15])
+	}
+	if k == 0 {
+		sum += int(d[0])
 	}
 	return sum%10 == 0
 }
+
+// doubled has the sums of the digits of each digit's double.
+var doubled = [16]byte{0, 2, 4, 6, 8, 1, 3, 5, 7, 9}
 
 // issued says how much a prefix with this many digits looks like one that an issuer
 // uses: 0 for not at all.

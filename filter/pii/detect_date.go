@@ -9,11 +9,11 @@ func (s *Scanner) dates(best *candidate, b []byte, g *digitGroups) {
 	if g.n < 3 {
 		return
 	}
-	c := g.sep[0]
-	if c != g.sep[1] || c != '-' && c != '/' && c != '.' && c != ' ' {
+	c := g.sep(0)
+	if c != g.sep(1) || c != '-' && c != '/' && c != '.' && c != ' ' {
 		return
 	}
-	d := &g.digit
+	d := g.digits()
 	num := func(at, size int) int {
 		n := 0
 		for _, x := range d[at : at+size] {
@@ -30,8 +30,8 @@ func (s *Scanner) dates(best *candidate, b []byte, g *digitGroups) {
 		a, m := num(0, x), num(x, y)
 		ok = dayMonth(a, m) || dayMonth(m, a)
 	}
-	if end := g.end[2]; ok && rightBounded(b, end) && (end == len(b) || b[end] != '/') {
-		s.born(best, b, g.start[0], end)
+	if end := g.end(2); ok && rightBounded(b, end) && (end == len(b) || b[end] != '/') {
+		s.born(best, b, g.start(0), end)
 	}
 }
 

@@ -2,7 +2,7 @@ package pii
 
 // ipv4 looks for a dotted address: exactly four groups, each from 0 to 255.
 func ipv4(s *Scanner, b []byte, g *digitGroups) candidate {
-	if g.n < 4 || !g.joined(0, 3, '.') || g.n > 4 && g.sep[3] == '.' {
+	if g.n < 4 || !g.joined(0, 3, '.') || g.n > 4 && g.sep(3) == '.' {
 		return candidate{}
 	}
 	at := 0
@@ -10,16 +10,16 @@ func ipv4(s *Scanner, b []byte, g *digitGroups) candidate {
 	for k := range 4 {
 		n := g.size(k)
 		v := 0
-		for _, d := range g.digit[at:min(at+n, maxDigits)] {
+		for _, d := range g.digits()[at:min(at+n, maxDigits)] {
 			v = v*10 + int(d)
 		}
-		if n > 3 || v > 255 || n > 1 && g.digit[at] == 0 {
+		if n > 3 || v > 255 || n > 1 && g.digits()[at] == 0 {
 			return candidate{}
 		}
 		small = small && n == 1
 		at += n
 	}
-	start, end := g.start[0], g.end[3]
+	start, end := g.start(0), g.end(3)
 	if !rightBounded(b, end) {
 		return candidate{}
 	}
@@ -27,7 +27,7 @@ func ipv4(s *Scanner, b []byte, g *digitGroups) candidate {
 		return candidate{} // a product's version, as in a user agent: Chrome/120.0.0.0
 	}
 	score := float32(0.8)
-	if small && !(g.digit[0] == 1 && g.digit[1] == 1 || g.digit[0] == 8 && g.digit[1] == 8) {
+	if small && !(g.digits()[0] == 1 && g.digits()[1] == 1 || g.digits()[0] == 8 && g.digits()[1] == 8) {
 		score = 0.55
 	}
 	return candidate{IPAddress, start, prefixLength(b, end, 32), s.adjust(b, start, IPAddress, score)}
@@ -217,10 +217,10 @@ func (p *ipv6) embedded(i int) (int, verdict) {
 	if kind[p.b[i]]&isDigit == 0 {
 		return 0, none
 	}
-	switch v := g.read(p.b, i, p.final); {
+	switch v, _ := g.read(p.b, i, p.final); {
 	case v != found:
 		return 0, v
-	case !p.final && len(p.b)-g.end[g.n-1] < 4:
+	case !p.final && len(p.b)-g.end(g.n-1) < 4:
 		return 0, more
 	}
 	if c := ipv4(p.s, p.b, &g); c.score > 0 {

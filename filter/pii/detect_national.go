@@ -5,7 +5,7 @@ package pii
 // them have a checksum of one digit, which every tenth number passes, and so need a
 // word beside them.
 func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
-	start := g.start[0]
+	start := g.start(0)
 	var end int
 	take := func(e Entity, score float32) {
 		if score <= best.score && score+0.35 <= best.score {
@@ -15,15 +15,15 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			*best = candidate{e, start, end, score}
 		}
 	}
-	d := g.digit[:min(g.total, maxDigits)]
+	d := g.digits()[:min(g.total, maxDigits)]
 	n := g.size(0)
-	end = g.end[0]
+	end = g.end(0)
 	if n >= 7 {
 		if n == 8 && g.n == 1 {
 			s.nifHyphen(best, b, g)
 		}
-		if n == 8 && g.n > 1 && g.size(1) == 4 && g.sep[0] == '-' && rightBounded(b, g.end[1]) && personnummer(d[2:12]) {
-			end = g.end[1]
+		if n == 8 && g.n > 1 && g.size(1) == 4 && g.sep(0) == '-' && rightBounded(b, g.end(1)) && personnummer(d[2:12]) {
+			end = g.end(1)
 			take(SEPersonnummer, 0.85)
 			return
 		}
@@ -106,19 +106,19 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 	}
 	// ends says whether a value of k groups can end where they do.
 	ends := func(k int) bool {
-		end = g.end[k-1]
+		end = g.end(k - 1)
 		return rightBounded(b, end)
 	}
 	switch sizes {
 	case 0x64:
-		if c := g.sep[0]; (c == '-' || c == ' ') && ends(2) && personnummer(d[:10]) {
+		if c := g.sep(0); (c == '-' || c == ' ') && ends(2) && personnummer(d[:10]) {
 			take(SEPersonnummer, 0.55)
 			if c == '-' {
 				take(SEPersonnummer, 0.75)
 			}
 		}
 	case 0x67:
-		if c := g.sep[0]; (c == '-' || c == ' ') && ends(2) && rrn(d[:13]) {
+		if c := g.sep(0); (c == '-' || c == ' ') && ends(2) && rrn(d[:13]) {
 			if rrnCheck(d) {
 				take(KRRRN, 0.85)
 			} else {
@@ -133,10 +133,10 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 	case 0x11, 0x12, 0x21, 0x22, 0x41, 0x42:
 		s.dates(best, b, g)
 	}
-	c := g.sep[0]
+	c := g.sep(0)
 	switch g.shape(0, 3) {
 	case 0x324:
-		if c == g.sep[1] && (c == '-' || c == ' ') && ends(3) && itin(d) {
+		if c == g.sep(1) && (c == '-' || c == ' ') && ends(3) && itin(d) {
 			if c == '-' {
 				take(USITIN, 0.75)
 			} else {
@@ -144,11 +144,11 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			}
 		}
 	case 0x333:
-		if g.n > 3 && g.size(3) == 2 && (c == '.' && g.sep[1] == '.' && (g.sep[2] == '-' || g.sep[2] == '.')) && ends(4) && cpf(d[:11]) {
+		if g.n > 3 && g.size(3) == 2 && (c == '.' && g.sep(1) == '.' && (g.sep(2) == '-' || g.sep(2) == '.')) && ends(4) && cpf(d[:11]) {
 			take(BRCPF, 0.92)
 			return
 		}
-		if c != g.sep[1] || c == '/' || c == '(' || c == ')' || !ends(3) {
+		if c != g.sep(1) || c == '/' || c == '(' || c == ')' || !ends(3) {
 			return
 		}
 		if acn(d[:9]) {
@@ -161,19 +161,19 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			take(NLBSN, 0.3)
 		}
 	case 0x334:
-		if c == g.sep[1] && (c == ' ' || c == '-') && ends(3) && nhs(d[:10]) {
+		if c == g.sep(1) && (c == ' ' || c == '-') && ends(3) && nhs(d[:10]) {
 			take(UKNHS, 0.45)
 		}
 	case 0x423:
-		if c == '.' && g.sep[1] == '.' && ends(3) && bsn(d[:9]) {
+		if c == '.' && g.sep(1) == '.' && ends(3) && bsn(d[:9]) {
 			take(NLBSN, 0.6)
 		}
 	case 0x444:
-		if c == g.sep[1] && (c == ' ' || c == '-') && (g.n == 3 || g.sep[2] != c) && !continued(b, start) && ends(3) && aadhaar(d[:12]) {
+		if c == g.sep(1) && (c == ' ' || c == '-') && (g.n == 3 || g.sep(2) != c) && !continued(b, start) && ends(3) && aadhaar(d[:12]) {
 			take(INAadhaar, 0.65)
 		}
 	case 0x451:
-		if c == g.sep[1] && (c == ' ' || c == '-') && ends(3) && medicare(d[:10]) {
+		if c == g.sep(1) && (c == ' ' || c == '-') && ends(3) && medicare(d[:10]) {
 			take(AUMedicare, 0.7)
 		}
 	case 0x233:
@@ -187,7 +187,7 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 		}
 	case 0x122:
 		if g.n >= 6 && g.shape(2, 6) == 0x2233 && (c == ' ' || c == '-' || c == '.') && g.joined(0, 5, c) && nirStart(d[:13]) {
-			if g.n > 6 && g.size(6) == 2 && g.sep[5] == c && ends(7) {
+			if g.n > 6 && g.size(6) == 2 && g.sep(5) == c && ends(7) {
 				n := 0
 				for _, x := range d[:13] {
 					n = n*10 + int(x)
@@ -219,10 +219,10 @@ func continued(b []byte, i int) bool {
 
 // nifHyphen looks for the letter that checks eight digits behind a hyphen: 12345678-Z.
 func (s *Scanner) nifHyphen(best *candidate, b []byte, g *digitGroups) {
-	end := g.end[0]
-	if end+1 < len(b) && b[end] == '-' && rightBounded(b, end+2) && nifLetter(b[g.start[0]:end]) == upper(b[end+1]) {
-		if score := s.adjust(b, g.start[0], ESNIF, 0.6); score > best.score {
-			*best = candidate{ESNIF, g.start[0], end + 2, score}
+	end := g.end(0)
+	if end+1 < len(b) && b[end] == '-' && rightBounded(b, end+2) && nifLetter(b[g.start(0):end]) == upper(b[end+1]) {
+		if score := s.adjust(b, g.start(0), ESNIF, 0.6); score > best.score {
+			*best = candidate{ESNIF, g.start(0), end + 2, score}
 		}
 	}
 }
@@ -230,13 +230,13 @@ func (s *Scanner) nifHyphen(best *candidate, b []byte, g *digitGroups) {
 // letters looks for identifiers whose digits stand between or before letters: AB 12 34
 // 56 C, 131052-308T and 12.345.678-Z.
 func (s *Scanner) letters(best *candidate, b []byte, g *digitGroups) {
-	start, end := g.start[0], g.end[1]
+	start, end := g.start(0), g.end(1)
 	switch g.shape(0, 2) {
 	case 0x22:
-		if g.n < 3 || g.size(2) != 2 || g.sep[0] != ' ' || g.sep[1] != ' ' || start < 3 {
+		if g.n < 3 || g.size(2) != 2 || g.sep(0) != ' ' || g.sep(1) != ' ' || start < 3 {
 			return
 		}
-		end = g.end[2]
+		end = g.end(2)
 		a := start - 3
 		if b[start-1] != ' ' || kind[b[a]]&isUpper == 0 || kind[b[a+1]]&isUpper == 0 || !leftBounded(b, a) || !ninoPrefix(b[a], b[a+1]) ||
 			end+1 >= len(b) || b[end] != ' ' || b[end+1] < 'A' || b[end+1] > 'D' || !rightBounded(b, end+2) {
@@ -244,22 +244,22 @@ func (s *Scanner) letters(best *candidate, b []byte, g *digitGroups) {
 		}
 		*best = stronger(*best, candidate{UKNINO, a, end + 2, 0.9})
 	case 0x63:
-		if g.sep[0] == '-' && end < len(b) && kind[b[end]]&isAlnum != 0 && rightBounded(b, end+1) && end+1-start == 11 && hetuCheck(b[start:end+1]) {
+		if g.sep(0) == '-' && end < len(b) && kind[b[end]]&isAlnum != 0 && rightBounded(b, end+1) && end+1-start == 11 && hetuCheck(b[start:end+1]) {
 			*best = stronger(*best, candidate{FIPersonalIdentityCode, start, end + 1, 0.9})
 		}
 	case 0x64:
-		if g.sep[0] == '-' && end-start == 11 && rightBounded(b, end) && hetuCheck(b[start:end]) {
+		if g.sep(0) == '-' && end-start == 11 && rightBounded(b, end) && hetuCheck(b[start:end]) {
 			if score := s.adjust(b, start, FIPersonalIdentityCode, 0.6); score > best.score {
 				*best = candidate{FIPersonalIdentityCode, start, end, score}
 			}
 		}
 	case 0x23:
-		if g.n < 3 || g.size(2) != 3 || g.sep[0] != '.' || g.sep[1] != '.' {
+		if g.n < 3 || g.size(2) != 3 || g.sep(0) != '.' || g.sep(1) != '.' {
 			return
 		}
-		end = g.end[2]
+		end = g.end(2)
 		var v [8]byte
-		for k, x := range g.digit[:8] {
+		for k, x := range g.digits()[:8] {
 			v[k] = '0' + x
 		}
 		last := end

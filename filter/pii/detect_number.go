@@ -1,167 +1,8 @@
 package pii
 
-const (
-	maxGroups = 8
-	maxDigits = 20 // one more than the longest card number has
-	// lookAhead is how many bytes behind a number can say what it is: the rest of
-	// a date with the month's name, a prefix length, a letter that checks it.
-	lookAhead = 32
-)
-
-// digitGroups is a run of digit groups joined by single separators, as cards, phones
-// and addresses are written.
-type digitGroups struct {
-	n          int // groups
-	total      int // digits
-	start, end [maxGroups]int
-	sep        [maxGroups]byte // sep[k] stands between group k and k+1
-	digit      [maxDigits]byte // the values of all digits
-	open       bool            // more groups may follow than were read
-}
-
-func (g *digitGroups) size(k int) int { return g.end[k] - g.start[k] }
-
-// joined says whether the groups from k to m are all joined by c.
-func (g *digitGroups) joined(k, m int, c byte) bool {
-	for ; k < m; k++ {
-		if g.sep[k] != c {
-			return false
-		}
-	}
-	return true
-}
-
-// shape packs the sizes of groups k to m-1 into a number, four bits each: 3-3-4 is 0x334.
-func (g *digitGroups) shape(k, m int) int {
-	s := 0
-	for ; k < m; k++ {
-		s = s<<4 | min(g.size(k), 15)
-	}
-	return s
-}
-
-// read reads the groups that begin at b[i], a digit. What was read before is used
-// again where i is the second of its groups, so that a list of numbers is read once.
-func (g *digitGroups) read(b []byte, i int, final bool) verdict {
-	if g.n > 1 && g.start[1] == i {
-		first := g.size(0)
-		g.n--
-		g.total -= first
-		copy(g.start[:], g.start[1:])
-		copy(g.end[:], g.end[1:])
-		copy(g.sep[:], g.sep[1:])
-		copy(g.digit[:], g.digit[first:])
-		if !g.open {
-			return found
-		}
-		return g.grow(b, final)
-	}
-	g.n, g.total, g.open = 0, 0, false
-	if v := g.group(b, i, final); v != found {
-		return v
-	}
-	return g.grow(b, final)
-}
-
-// group reads the group that begins at b[i]. It returns none when it does not fit.
-func (g *digitGroups) group(b []byte, i int, final bool) verdict {
-	j := i
-	for j < len(b) && kind[b[j]]&isDigit != 0 {
-		if g.total+j-i == maxDigits {
-			return none
-		}
-		g.digit[g.total+j-i] = b[j] - '0'
-		j++
-	}
-	if j == len(b) && !final {
-		g.n = 0
-		return more
-	}
-	g.start[g.n], g.end[g.n] = i, j
-	g.total += j - i
-	g.sep[g.n] = 0
-	g.n++
-	return found
-}
-
-// grow reads the groups behind those that there are.
-func (g *digitGroups) grow(b []byte, final bool) verdict {
-	for {
-		j := g.end[g.n-1]
-		g.sep[g.n-1] = 0
-		g.open = g.n == maxGroups
-		if j == len(b) || g.open {
-			return found
-		}
-		c := b[j]
-		i := j + 1
-		if i >= len(b) || kind[b[i]]&isDigit == 0 || c != ' ' && c != '-' && c != '.' {
-			var width int
-			c, width = separator(b, j)
-			if j+width >= len(b) && width > 0 {
-				if !final {
-					g.n = 0
-					return more
-				}
-				return found
-			}
-			if width == 0 {
-				if !final && len(b)-j < 4 && b[j] >= 0xC2 {
-					g.n = 0
-					return more // perhaps the beginning of a longer separator
-				}
-				return found
-			}
-			i = j + width
-			if kind[b[i]]&isDigit == 0 {
-				return found
-			}
-		}
-		g.sep[g.n-1] = c
-		switch g.group(b, i, final) {
-		case more:
-			return more
-		case none:
-			g.sep[g.n-1] = 0
-			g.open = true
-			return found // without this group
-		}
-	}
-}
-
-// separator returns what stands at b[j] between groups of digits, and its width in
-// bytes: one of space, '-', '.', '/', '(' and ')', the last two with a space,
-// hyphen or dot beside them. No-break spaces and typographic hyphens count as plain ones.
-func separator(b []byte, j int) (c byte, width int) {
-	switch c = b[j]; c {
-	case ' ', '-':
-		if j+1 < len(b) && b[j+1] == '(' {
-			return '(', 2
-		}
-		return c, 1
-	case '.', '/', '(':
-		return c, 1
-	case ')':
-		if j+1 < len(b) && (b[j+1] == ' ' || b[j+1] == '-' || b[j+1] == '.') {
-			return ')', 2
-		}
-		return ')', 1
-	case 0xC2:
-		if j+1 < len(b) && b[j+1] == 0xA0 {
-			return ' ', 2
-		}
-	case 0xE2:
-		if j+2 < len(b) && b[j+1] == 0x80 {
-			switch b[j+2] {
-			case 0xAF:
-				return ' ', 3
-			case 0x90, 0x91, 0x93:
-				return '-', 3
-			}
-		}
-	}
-	return 0, 0
-}
+// lookAhead is how many bytes behind a number can say what it is: the rest of
+// a date with the month's name, a prefix length, a letter that checks it.
+const lookAhead = 32
 
 // number looks at the digit at b[i].
 func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
@@ -205,31 +46,29 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 		}
 	}
 	g := &s.groups
-	before := g.n
-	v := g.read(b, i, final)
-	s.work += g.total
-	if before > 0 && g.n > 0 {
-		s.work -= min(g.total, before)
-	}
-	switch v {
-	case more:
+	v, looked := g.read(b, i, final)
+	s.work += looked
+	switch {
+	case v == more:
 		return candidate{start: start}, more
-	case none:
+	case v == none:
 		return candidate{end: alnumEnd(b, i)}, none
+	case start == i && !s.promising(b, g):
+		return candidate{end: s.listed(b, g, final)}, none
 	}
 	named := start == i && s.named(b, i, g.size(0))
 	if g.n == 1 && g.total < 7 && !named {
-		if !final && g.total <= 2 && len(b)-g.end[0] < monthAhead {
+		if !final && g.total <= 2 && len(b)-g.end(0) < monthAhead {
 			return candidate{start: start}, more // perhaps a day before its month
 		}
-		return candidate{end: g.end[0]}, none
+		return candidate{end: g.end(0)}, none
 	}
-	if !final && len(b)-g.end[g.n-1] < lookAhead {
+	if !final && len(b)-g.end(g.n-1) < lookAhead {
 		return candidate{start: start}, more
 	}
 	var best candidate
 	switch {
-	case start == i && g.digit[0] != 0:
+	case start == i && g.digits()[0] != 0:
 		best = s.plain(b, g, i)
 		s.national(&best, b, g)
 	case start == i || leftBounded(b, i):
@@ -247,9 +86,30 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 		s.namedDate(&best, b, i, g.size(0))
 	}
 	if best.score < Threshold {
-		return candidate{end: g.end[0]}, none
+		return candidate{end: g.end(0)}, none
 	}
 	return best, found
+}
+
+// listed passes over the numbers of a list, of which the first is not promising, and returns
+// where the first begins that is, or that more than numbers and spaces may stand behind.
+func (s *Scanner) listed(b []byte, g *digitGroups, final bool) int {
+	for {
+		end := g.end(0)
+		if g.known < 3 || b[end] != ' ' {
+			return end
+		}
+		g.shift()
+		i := end + 1
+		if i+8 <= len(b) && hopeless(b[i:i+8]) {
+			continue
+		}
+		v, looked := g.read(b, i, final)
+		s.work += looked
+		if v != found || s.promising(b, g) {
+			return i
+		}
+	}
 }
 
 // plain tells by the sizes of the first groups which values can begin at b[i], where
@@ -266,7 +126,7 @@ func (s *Scanner) plain(b []byte, g *digitGroups, i int) candidate {
 		}
 		return stronger(card(s, b, g), phone(s, b, g, i))
 	}
-	if g.sep[0] == '.' {
+	if g.sep(0) == '.' {
 		if c := ipv4(s, b, g); c.score > 0 {
 			return c
 		}

@@ -21,13 +21,13 @@ func phoneStart(b []byte, i int) int {
 // phone looks for a phone number at the first group. What stands before its first
 // digit begins at b[start].
 func phone(s *Scanner, b []byte, g *digitGroups, start int) candidate {
-	first := g.start[0]
+	first := g.start(0)
 	var plus, open bool
 	for _, c := range b[start:first] {
 		plus = plus || c == '+'
 		open = open || c == '('
 	}
-	if closed := g.n > 1 && g.sep[0] == ')'; open && !closed {
+	if closed := g.n > 1 && g.sep(0) == ')'; open && !closed {
 		open = false // it opens more than the number's first group
 		plus = b[first-1] == '+'
 		start = first
@@ -44,14 +44,14 @@ func phone(s *Scanner, b []byte, g *digitGroups, start int) candidate {
 	switch {
 	case plus:
 		p.international(0, 0.85)
-	case g.size(0) < 6 && g.digit[0] == 0 && g.total > 2 && g.digit[1] == 0 && !open:
+	case g.size(0) < 6 && g.digits()[0] == 0 && g.total > 2 && g.digits()[1] == 0 && !open:
 		p.international(2, 0.6)
 	default:
-		if g.size(0) == 3 && g.total > 5 && g.digit[0] == 0 && g.digit[1] == 1 && g.digit[2] == 1 && !open {
+		if g.size(0) == 3 && g.total > 5 && g.digits()[0] == 0 && g.digits()[1] == 1 && g.digits()[2] == 1 && !open {
 			p.international(3, 0.6)
 		}
 		p.northAmerican()
-		if g.digit[0] == 0 || open {
+		if g.digits()[0] == 0 || open {
 			p.national()
 		}
 		p.other()
@@ -73,10 +73,10 @@ type phoneForm struct {
 
 // take keeps the number that consists of the first k groups, if it may end there.
 func (p *phoneForm) take(k int, score float32) bool {
-	if score <= p.score || !phoneBounded(p.b, p.g.end[k-1]) {
+	if score <= p.score || !phoneBounded(p.b, p.g.end(k-1)) {
 		return false
 	}
-	p.end, p.score = p.g.end[k-1], score
+	p.end, p.score = p.g.end(k-1), score
 	return true
 }
 
@@ -100,17 +100,17 @@ func phoneBounded(b []byte, i int) bool {
 func (p *phoneForm) northAmerican() {
 	g := p.g
 	k, at := 0, 0 // the first group and digit of the area code
-	if g.size(0) == 1 && g.digit[0] == 1 && !p.open {
+	if g.size(0) == 1 && g.digits()[0] == 1 && !p.open {
 		k, at = 1, 1
 	}
 	if g.n < k+2 || g.size(k) != 3 {
 		return
 	}
-	d := g.digit[at:]
+	d := g.digits()[at:]
 	valid := d[0] > 1 && d[3] > 1
-	sep := g.sep[k]
+	sep := g.sep(k)
 	if k == 1 {
-		if opened := g.sep[0] == '('; opened != (sep == ')') {
+		if opened := g.sep(0) == '('; opened != (sep == ')') {
 			return
 		}
 	} else if sep == '(' || (sep == ')') != p.open {
@@ -121,7 +121,7 @@ func (p *phoneForm) northAmerican() {
 	switch {
 	case g.n >= k+3 && g.size(k+1) == 3 && g.size(k+2) == 4:
 		n = k + 3
-		last := g.sep[k+1]
+		last := g.sep(k + 1)
 		if last != '-' && last != ' ' && last != '.' {
 			return
 		}
@@ -156,7 +156,7 @@ func (p *phoneForm) northAmerican() {
 
 // listed says whether another number and a space stand before the first group.
 func (p *phoneForm) listed() bool {
-	i := p.g.start[0]
+	i := p.g.start(0)
 	return i > 1 && p.b[i-1] == ' ' && kind[p.b[i-2]]&isDigit != 0
 }
 
@@ -167,23 +167,23 @@ func (p *phoneForm) national() {
 	if g.n < 2 || g.size(0) < 2 || g.size(0) > 5 {
 		return
 	}
-	switch g.sep[0] {
+	switch g.sep(0) {
 	case ' ', '-', '/', ')', '.':
 	default:
 		return
 	}
-	if p.open && g.size(0) == 4 && year(g.digit[:4]) || date(g) {
+	if p.open && g.size(0) == 4 && year(g.digits()[:4]) || date(g) {
 		return
 	}
-	if i := g.start[0]; g.sep[0] == '/' && i > 0 && p.b[i-1] == '/' {
+	if i := g.start(0); g.sep(0) == '/' && i > 0 && p.b[i-1] == '/' {
 		return // a path
 	}
 	total := g.size(0)
 	for k := 1; k < min(g.n, 5); k++ {
-		if total += g.size(k); total > 12 || g.size(k) < 2 || k > 1 && g.sep[k-1] != g.sep[1] {
+		if total += g.size(k); total > 12 || g.size(k) < 2 || k > 1 && g.sep(k-1) != g.sep(1) {
 			break
 		}
-		switch g.sep[k-1] {
+		switch g.sep(k - 1) {
 		case ' ', '-', ')', '.':
 		case '/':
 			if k > 1 {
@@ -196,17 +196,18 @@ func (p *phoneForm) national() {
 			continue
 		}
 		score := float32(0.4)
-		dotted := g.sep[0] == '.' || k > 1 && g.sep[1] == '.'
-		switch g.shape(0, k+1) {
-		case 0x22222:
+		dotted := g.sep(0) == '.' || k > 1 && g.sep(1) == '.'
+		switch shape := g.shape(0, k+1); {
+		case shape == 0x22222:
 			score = 0.7
-			if g.sep[0] != g.sep[1] || p.dump() {
+			if g.sep(0) != g.sep(1) || p.dump() {
 				score = 0.2
 			}
-		case 0x56, 0x55, 0x533, 0x434, 0x344, 0x244, 0x433, 0x334, 0x343, 0x3322, 0x3222, 0x235, 0x254, 0x354:
+		case usualPhone(shape):
 			score = 0.6
-		case 0x37, 0x38, 0x47, 0x48, 0x46, 0x36, 0x28:
-			score = 0.55
+			if shape < 0x50 {
+				score = 0.55
+			}
 		default:
 			dotted = false
 		}
@@ -215,7 +216,7 @@ func (p *phoneForm) national() {
 		}
 		if dotted && g.shape(0, k+1) != 0x22222 {
 			score = 0.4
-			if k > 1 && g.sep[1] == '.' {
+			if k > 1 && g.sep(1) == '.' {
 				score = 0.5
 			}
 		}
@@ -223,20 +224,30 @@ func (p *phoneForm) national() {
 	}
 }
 
+// usualPhone says whether numbers with the prefix 0 are often grouped so.
+func usualPhone(shape int) bool {
+	switch shape {
+	case 0x56, 0x55, 0x533, 0x434, 0x344, 0x244, 0x433, 0x334, 0x343, 0x3322, 0x3222, 0x235, 0x254, 0x354,
+		0x37, 0x38, 0x47, 0x48, 0x46, 0x36, 0x28:
+		return true
+	}
+	return false
+}
+
 // dump says whether the groups stand in a list of bytes, such as a hex dump.
 func (p *phoneForm) dump() bool {
 	g, b := p.g, p.b
-	if g.sep[0] != ' ' || g.size(0) != 2 {
+	if g.sep(0) != ' ' || g.size(0) != 2 {
 		return false
 	}
 	if g.n > 5 && g.shape(0, 6) == 0x222222 && g.joined(0, 5, ' ') {
 		return true
 	}
 	hex := func(c byte) bool { return kind[c]&isHex != 0 }
-	if i := g.start[0]; i > 2 && b[i-1] == ' ' && hex(b[i-2]) && hex(b[i-3]) && (kind[b[i-2]]|kind[b[i-3]])&isDigit != 0 && (i == 3 || !word(b[i-4])) {
+	if i := g.start(0); i > 2 && b[i-1] == ' ' && hex(b[i-2]) && hex(b[i-3]) && (kind[b[i-2]]|kind[b[i-3]])&isDigit != 0 && (i == 3 || !word(b[i-4])) {
 		return true
 	}
-	e := g.end[g.n-1]
+	e := g.end(g.n - 1)
 	return e+2 < len(b) && b[e] == ' ' && hex(b[e+1]) && hex(b[e+2]) && (e+3 == len(b) || !word(b[e+3])) && (kind[b[e+1]]|kind[b[e+2]])&isDigit != 0
 }
 
@@ -247,15 +258,15 @@ func year(d []byte) bool {
 
 // date says whether the first groups are a date, as in 01 02 2024.
 func date(g *digitGroups) bool {
-	return g.n > 2 && g.shape(0, 3) == 0x224 && year(g.digit[4:8]) &&
-		g.digit[0]*10+g.digit[1] <= 31 && g.digit[2]*10+g.digit[3] <= 31
+	return g.n > 2 && g.shape(0, 3) == 0x224 && year(g.digits()[4:8]) &&
+		g.digits()[0]*10+g.digits()[1] <= 31 && g.digits()[2]*10+g.digits()[3] <= 31
 }
 
 // other tries what is a phone number only where words say so, and mobile numbers as
 // some countries write them.
 func (p *phoneForm) other() {
 	g := p.g
-	switch d := &g.digit; {
+	switch d := g.digits(); {
 	case p.open:
 	case g.size(0) >= 7:
 		n := g.size(0)
@@ -266,19 +277,19 @@ func (p *phoneForm) other() {
 			p.take(1, 0.2)
 		}
 	case g.n < 2:
-	case g.shape(0, 2) == 0x34 && g.sep[0] == '-' && d[0] > 1:
+	case g.shape(0, 2) == 0x34 && g.sep(0) == '-' && d[0] > 1:
 		p.take(2, 0.3)
-	case g.n == 2 && g.shape(0, 2) == 0x44 && d[0] > 1 && g.sep[0] != '/' && !(year(d[:4]) && year(d[4:8])):
+	case g.n == 2 && g.shape(0, 2) == 0x44 && d[0] > 1 && g.sep(0) != '/' && !(year(d[:4]) && year(d[4:8])):
 		p.take(2, 0.3)
-	case g.n >= 3 && g.shape(0, 3) == 0x344 && d[0] == 1 && d[1] >= 3 && g.sep[0] == g.sep[1] && g.sep[0] != '/': // China
-		if g.sep[0] != '.' {
+	case g.n >= 3 && g.shape(0, 3) == 0x344 && d[0] == 1 && d[1] >= 3 && g.sep(0) == g.sep(1) && g.sep(0) != '/': // China
+		if g.sep(0) != '.' {
 			p.take(3, 0.5)
 		}
-	case g.n >= 3 && (g.shape(0, 3) == 0x244 || g.shape(0, 3) == 0x254) && g.sep[1] == '-' && (g.sep[0] == ' ' || g.sep[0] == '-'): // Brazil
+	case g.n >= 3 && (g.shape(0, 3) == 0x244 || g.shape(0, 3) == 0x254) && g.sep(1) == '-' && (g.sep(0) == ' ' || g.sep(0) == '-'): // Brazil
 		p.take(3, 0.4)
-	case g.shape(0, 2) == 0x55 && d[0] >= 6 && (g.sep[0] == ' ' || g.sep[0] == '-'): // India
+	case g.shape(0, 2) == 0x55 && d[0] >= 6 && (g.sep(0) == ' ' || g.sep(0) == '-'): // India
 		p.take(2, 0.4)
-	case g.n >= 3 && g.shape(0, 3) == 0x333 && d[0] >= 6 && g.sep[0] == g.sep[1] && (g.sep[0] == ' ' || g.sep[0] == '-'): // Spain, Poland
+	case g.n >= 3 && g.shape(0, 3) == 0x333 && d[0] >= 6 && g.sep(0) == g.sep(1) && (g.sep(0) == ' ' || g.sep(0) == '-'): // Spain, Poland
 		p.take(3, 0.4)
 	}
 }

@@ -7,12 +7,12 @@ func (p *phoneForm) international(skip int, score float32) {
 	if g.total < skip+3 {
 		return
 	}
-	code, width := countryCode(g.digit[skip:])
+	code, width := countryCode(g.digits()[skip:])
 	if code == 0 {
 		return
 	}
 	short, long, known := nationalLength(code)
-	if skip > 0 && (!known || g.sep[0] == '.' || g.size(0) < 2 || p.dump()) {
+	if skip > 0 && (!known || g.sep(0) == '.' || g.size(0) < 2 || p.dump()) {
 		return
 	}
 	used := 0
@@ -23,30 +23,30 @@ func (p *phoneForm) international(skip int, score float32) {
 		if k > 0 && !p.continues(k) {
 			break
 		}
-		if k > 0 && g.sep[k-1] == '(' && g.size(k) == 1 && g.digit[used] == 0 {
+		if k > 0 && g.sep(k-1) == '(' && g.size(k) == 1 && g.digits()[used] == 0 {
 			trunk = 1
 		}
 		used += g.size(k)
 		n := used - skip - width - trunk
-		if n > 0 && trunk == 0 && used > skip+width && g.digit[skip+width] == 0 && n > long {
+		if n > 0 && trunk == 0 && used > skip+width && g.digits()[skip+width] == 0 && n > long {
 			n-- // the trunk prefix, written though it should not be
 		}
 		if used-skip-trunk > 15 || n > max(long, 12) {
 			break
 		}
-		if !phoneBounded(p.b, g.end[k]) || g.sep[k] == ')' && k+1 < g.n {
+		if !phoneBounded(p.b, g.end(k)) || g.sep(k) == ')' && k+1 < g.n {
 			continue
 		}
 		if n >= short && n <= long {
 			best = k + 1
 		}
-		if skip == 0 && code != 1 && n >= 6 && n <= 12 && (k == 0 || g.sep[0] != '.') {
+		if skip == 0 && code != 1 && n >= 6 && n <= 12 && (k == 0 || g.sep(0) != '.') {
 			fallback = k + 1
 		}
 	}
 	switch {
 	case best > 0:
-		if code == 1 && (g.digit[skip+1] < 2 || g.digit[skip+4] < 2) {
+		if code == 1 && (g.digits()[skip+1] < 2 || g.digits()[skip+4] < 2) {
 			score -= 0.25
 		}
 		if skip > 0 && best == 1 {
@@ -63,13 +63,13 @@ func (p *phoneForm) international(skip int, score float32) {
 // continues says whether the separator before group k may stand within a number.
 func (p *phoneForm) continues(k int) bool {
 	g := p.g
-	switch g.sep[k-1] {
+	switch g.sep(k - 1) {
 	case ' ', '-', '.', '/':
 		return true
 	case '(':
-		return k < g.n && (k+1 == g.n || g.sep[k] == ')')
+		return k < g.n && (k+1 == g.n || g.sep(k) == ')')
 	case ')':
-		return k == 1 && p.open || k > 1 && g.sep[k-2] == '('
+		return k == 1 && p.open || k > 1 && g.sep(k-2) == '('
 	}
 	return false
 }

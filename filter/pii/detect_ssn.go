@@ -6,15 +6,15 @@ func ssn(s *Scanner, b []byte, g *digitGroups) candidate {
 	var score float32
 	switch {
 	case g.size(0) == 9:
-		end, score = g.end[0], 0.2
-	case g.n >= 3 && g.shape(0, 3) == 0x324 && g.sep[0] == g.sep[1] && g.sep[0] == '-':
-		end, score = g.end[2], 0.75
-	case g.n >= 3 && g.shape(0, 3) == 0x324 && g.sep[0] == g.sep[1] && g.sep[0] == ' ':
-		end, score = g.end[2], 0.5
+		end, score = g.end(0), 0.2
+	case g.n >= 3 && g.shape(0, 3) == 0x324 && g.sep(0) == g.sep(1) && g.sep(0) == '-':
+		end, score = g.end(2), 0.75
+	case g.n >= 3 && g.shape(0, 3) == 0x324 && g.sep(0) == g.sep(1) && g.sep(0) == ' ':
+		end, score = g.end(2), 0.5
 	default:
 		return candidate{}
 	}
-	d := &g.digit
+	d := g.digits()
 	switch {
 	case d[0] == 9, d[0] == 0 && d[1] == 0 && d[2] == 0, d[0] == 6 && d[1] == 6 && d[2] == 6: // never an area
 		return candidate{}
@@ -26,5 +26,5 @@ func ssn(s *Scanner, b []byte, g *digitGroups) candidate {
 	if !rightBounded(b, end) {
 		return candidate{}
 	}
-	return candidate{USSSN, g.start[0], end, s.adjust(b, g.start[0], USSSN, score)}
+	return candidate{USSSN, g.start(0), end, s.adjust(b, g.start(0), USSSN, score)}
 }

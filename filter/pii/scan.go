@@ -84,7 +84,8 @@ func (s *Scanner) scan(dst []Finding, buf []byte, from int, final bool) (finding
 		return dst, from
 	}
 	s.wait = 0
-	s.groups.n, s.words.start = 0, -1
+	s.groups.clear()
+	s.words.clear()
 	if s.open.growth != closed {
 		end, done := s.open.extend(buf, from, final)
 		if end > from || done {
