@@ -27,6 +27,9 @@ const (
 	EdgeIstioGateway      Edge = "istio-gateway"
 	EdgeIstioSidecarHolds Edge = "istio-sidecar-holds"
 	EdgeIstioGatewayHolds Edge = "istio-gateway-holds"
+	// EdgeEnvoyGateway is an Envoy that Envoy Gateway starts and configures, from
+	// what memgate render envoy-gateway prints.
+	EdgeEnvoyGateway Edge = "envoy-gateway"
 )
 
 // edge is one way to put Envoy in front of a system.
@@ -56,6 +59,7 @@ var edges = map[Edge]edge{
 	EdgeIstioGateway:      istioEdge(mesh.Gateway, false),
 	EdgeIstioSidecarHolds: istioEdge(mesh.Sidecar, true),
 	EdgeIstioGatewayHolds: istioEdge(mesh.Gateway, true),
+	EdgeEnvoyGateway:      envoyGatewayEdge(),
 }
 
 // Feature is something that memgate's own Envoy does and not every mesh can.

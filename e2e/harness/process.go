@@ -55,13 +55,24 @@ func Start(t T, name string, env []string, path string, args ...string) *Process
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	t.Cleanup(func() {
-		p.Stop()
-		if t.Failed() {
-			t.Logf("--- log of %s (%s) ---\n%s", name, p.state(), p.Log(logTail))
-		}
-	})
+	t.Cleanup(p.end)
 	return p
+}
+
+// end stops the process after its test, and shows its output if that failed.
+func (p *Process) end() {
+	p.Stop()
+	if p.t.Failed() {
+		p.t.Logf("--- log of %s (%s) ---\n%s", p.name, p.state(), p.Log(logTail))
+	}
+}
+
+// watch waits for the end of a process that another one started.
+func (p *Process) watch() {
+	for p.cmd.Process.Signal(syscall.Signal(0)) == nil {
+		time.Sleep(20 * time.Millisecond)
+	}
+	close(p.done)
 }
 
 // Stop ends the process, by its id, and waits until it is gone. It may be

@@ -47,15 +47,20 @@ func (s *suite) run(tests func() int) (code int) {
 	defer func() {
 		r := recover()
 		s.failed = s.failed || code != 0
-		for i := len(s.cleanup) - 1; i >= 0; i-- {
-			s.cleanup[i]()
-		}
+		s.end()
 		if r != nil && r != (fatal{}) {
 			panic(r)
 		}
 	}()
 	code = tests()
 	return code
+}
+
+// end ends what was started.
+func (s *suite) end() {
+	for i := len(s.cleanup) - 1; i >= 0; i-- {
+		s.cleanup[i]()
+	}
 }
 
 func (s *suite) Helper() {}
