@@ -108,7 +108,7 @@ func (b *bench) turns(both [2]*held, do func(*held) error) (samples [2]sample) {
 	for round := -1; round < b.options.rounds; round++ {
 		for turn := range both {
 			i := (turn + round + 1) % len(both)
-			for start := time.Now(); time.Since(start) < b.options.turn; {
+			for start := time.Now(); time.Since(start) < b.options.turn/2; {
 				at := time.Now()
 				if err := do(both[i]); err != nil {
 					b.t.Fatalf("%s: %v", kindsOfStores[i], err)
@@ -244,7 +244,7 @@ func (b *bench) guardedRecall(report *budgets, dir string) {
 	for round := -1; round < b.options.rounds; round++ {
 		for turn := range ask {
 			i := (turn + round + 1) % len(ask)
-			for start := time.Now(); time.Since(start) < b.options.turn; {
+			for start := time.Now(); time.Since(start) < b.options.turn/2; {
 				body, _ := json.Marshal(map[string]string{"query": say(8)})
 				at := time.Now()
 				r := ask[i](string(body))
