@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -88,4 +89,14 @@ func (s *service) remember(t *testing.T, tenant, content string) string {
 		t.Fatalf("remember: %d %v", status, a)
 	}
 	return id
+}
+
+// command runs another command of the binary, which must succeed.
+func (s *service) command(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(harness.MemoryBackend(t), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return string(out)
 }

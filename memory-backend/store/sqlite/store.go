@@ -36,6 +36,14 @@ const (
 	codeNotADB   = 26
 )
 
+// Extended result codes of SQLite: what the disk did not take.
+const (
+	codeWrite    = 10 | 3<<8
+	codeFsync    = 10 | 4<<8
+	codeTruncate = 10 | 6<<8
+	codeShmSize  = 10 | 19<<8
+)
+
 // Config says where and how to store.
 type Config struct {
 	Dir     string           // created with mode 0700 when missing; must not be open to others
@@ -250,6 +258,10 @@ func classify(err error) error {
 			meaning = memory.ErrReadOnly
 		case codeCorrupt, codeNotADB:
 			meaning = memory.ErrCorrupt
+		}
+		switch e.Code() {
+		case codeWrite, codeFsync, codeTruncate, codeShmSize:
+			meaning = memory.ErrReadOnly
 		}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		meaning = memory.ErrFull
