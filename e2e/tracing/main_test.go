@@ -48,13 +48,13 @@ type collector struct {
 }
 
 // listen starts a collector at the address.
-func listen(t *testing.T, address string) *collector {
+func listen(t *testing.T, address string, options ...grpc.ServerOption) *collector {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{server: grpc.NewServer()}
+	c := &collector{server: grpc.NewServer(options...)}
 	tracesv1.RegisterTraceServiceServer(c.server, c)
 	go func() { _ = c.server.Serve(listener) }()
 	t.Cleanup(c.server.Stop)
@@ -111,11 +111,21 @@ func start(t *testing.T, section string) (*harness.Stack, *collector, string) {
 	t.Helper()
 	address := harness.FreeAddress(t)
 	c := listen(t, address)
-	s := harness.StartStack(t, func(yaml string) string {
-		if !strings.Contains(yaml, "60/m, read: 120/m") {
-			t.Fatal("memgate.yaml has other limits")
-		}
-		return strings.Replace(yaml, "60/m, read: 120/m", "60000/m, read: 60000/m", 1) + "tracing: { otlp: \"" + address + "\", " + section + " }\n"
-	})
+	s := harness.StartStack(t, traced(t, address, section))
 	return s, c, address
+}
+
+// traced is a change of memgate.yaml: such a section, and limits that no test meets.
+// Others, of old and new text, follow.
+func traced(t *testing.T, address, section string, others ...string) func(string) string {
+	return func(yaml string) string {
+		t.Helper()
+		for pairs := append([]string{"60/m, read: 120/m", "60000/m, read: 60000/m"}, others...); len(pairs) > 0; pairs = pairs[2:] {
+			if !strings.Contains(yaml, pairs[0]) {
+				t.Fatalf("memgate.yaml has not %q", pairs[0])
+			}
+			yaml = strings.Replace(yaml, pairs[0], pairs[1], 1)
+		}
+		return yaml + "tracing: { otlp: \"" + address + "\", " + section + " }\n"
+	}
 }

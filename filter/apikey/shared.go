@@ -153,8 +153,8 @@ func (s *Shared) Verify(ctx context.Context, key string) (*identity.Principal, e
 }
 
 // Revoked says whether the key called id was revoked, or cannot be looked up.
-func (s *Shared) Revoked(id string) bool {
-	k, err := s.find(context.Background(), id)
+func (s *Shared) Revoked(ctx context.Context, id string) bool {
+	k, err := s.find(ctx, id)
 	return err != nil || k.isRevoked(s.cfg.Now())
 }
 
@@ -198,7 +198,8 @@ func (s *Shared) fetch(ctx context.Context, sh *shard, id string) (*known, error
 	if c == nil {
 		c = &call{done: make(chan struct{})}
 		sh.calls[id] = c
-		go s.load(sh, id, c)
+		// It is for everyone who waits for it, and does not end with one caller.
+		go s.load(context.WithoutCancel(ctx), sh, id, c)
 	}
 	sh.mu.Unlock()
 	select {
@@ -210,8 +211,8 @@ func (s *Shared) fetch(ctx context.Context, sh *shard, id string) (*known, error
 }
 
 // load answers a call.
-func (s *Shared) load(sh *shard, id string, c *call) {
-	c.known, c.generation, c.err = s.read(id)
+func (s *Shared) load(ctx context.Context, sh *shard, id string, c *call) {
+	c.known, c.generation, c.err = s.read(ctx, id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	delete(sh.calls, id)
@@ -231,14 +232,14 @@ func (s *Shared) load(sh *shard, id string, c *call) {
 	close(c.done)
 }
 
-func (s *Shared) read(id string) (k *known, generation string, err error) {
+func (s *Shared) read(ctx context.Context, id string) (k *known, generation string, err error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
 		return nil, "", errBusy
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	r, _, generation, err := s.cfg.Redis.get(ctx, id)
 	if err != nil {

@@ -116,7 +116,7 @@ func TestSharedKeys(t *testing.T) {
 		if err != nil || p.Tenant != "acme" || p.ID != record.ID || !slices.Equal(p.Scopes, []string{"a", "b"}) {
 			t.Fatalf("%+v, %v", p, err)
 		}
-		if s.Revoked(record.ID) {
+		if s.Revoked(t.Context(), record.ID) {
 			t.Error("revoked")
 		}
 	}
@@ -140,7 +140,7 @@ func TestSharedKeys(t *testing.T) {
 	}
 	for _, s := range []*apikey.Shared{one, other} {
 		awaitReason(t, s, key, identity.ReasonAPIKeyRevoked)
-		if !s.Revoked(record.ID) {
+		if !s.Revoked(t.Context(), record.ID) {
 			t.Error("not revoked")
 		}
 		if got := reasonOf(s, next); got != "" {
@@ -256,7 +256,7 @@ func TestSharedOutage(t *testing.T) {
 			if _, err := s.Verify(t.Context(), key); !identity.IsUnavailable(err) {
 				t.Errorf("a known key after too long: %v", err)
 			}
-			if !s.Revoked(record.ID) {
+			if !s.Revoked(t.Context(), record.ID) {
 				t.Error("what cannot be looked up counts as not revoked")
 			}
 			if away.up == nil {

@@ -150,7 +150,9 @@ func earliest(a, b time.Time) time.Time {
 func (s *Store) Len() int { return len(*s.keys.Load()) }
 
 // Revoked says whether the key called id was revoked. One that is not known was not.
-func (s *Store) Revoked(id string) bool { return (*s.keys.Load())[id].isRevoked(s.now()) }
+func (s *Store) Revoked(_ context.Context, id string) bool {
+	return (*s.keys.Load())[id].isRevoked(s.now())
+}
 
 // TakeUsed returns when keys were used last since it was called before. It is for one
 // caller, who puts that away.

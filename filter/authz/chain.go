@@ -51,7 +51,7 @@ type Revoked interface {
 // APIKeys verifies API keys: an [apikey.Store] or an [apikey.Shared].
 type APIKeys interface {
 	Verify(ctx context.Context, key string) (*identity.Principal, error)
-	Revoked(id string) bool
+	Revoked(ctx context.Context, id string) bool
 }
 
 var (

@@ -27,7 +27,7 @@ func (c *Chain) identify(ctx context.Context, r *Request, d *Decision, plan *pla
 
 	principal, err := c.verify(ctx, r, creds, plan)
 	if err == nil && !peer {
-		err = c.beside(r, principal)
+		err = c.beside(ctx, r, principal)
 	}
 	if err != nil {
 		return StageVerify, err
@@ -66,7 +66,7 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 		base, err = c.peer(r)
 	}
 	if err == nil && base != nil {
-		err = c.notRevoked(base)
+		err = c.notRevoked(ctx, base)
 	}
 	if err == nil {
 		err = c.prove(ctx, r, creds, base, plan)
@@ -79,7 +79,7 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 	}
 	held, err := c.deps.Sessions.Verify(ctx, creds.Session)
 	if err == nil {
-		err = c.notRevoked(held)
+		err = c.notRevoked(ctx, held)
 	}
 	if err == nil {
 		err = sameBinding(held, base)
@@ -92,8 +92,8 @@ func (c *Chain) verify(ctx context.Context, r *Request, creds identity.Credentia
 
 // notRevoked says whether p was revoked, or what p was issued to. The verifiers
 // remember what they have verified, so it is asked for each request.
-func (c *Chain) notRevoked(p *identity.Principal) error {
-	if p.Origin.Kind == identity.KindAPIKey && c.deps.Keys != nil && c.deps.Keys.Revoked(p.Origin.ID) {
+func (c *Chain) notRevoked(ctx context.Context, p *identity.Principal) error {
+	if p.Origin.Kind == identity.KindAPIKey && c.deps.Keys != nil && c.deps.Keys.Revoked(ctx, p.Origin.ID) {
 		return identity.Unauthenticated(identity.ReasonAPIKeyRevoked, nil)
 	}
 	if c.deps.Revoked == nil {

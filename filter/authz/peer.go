@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"context"
+
 	"github.com/memgate/memgate/filter/identity"
 	"github.com/memgate/memgate/filter/mesh"
 	"github.com/memgate/memgate/filter/policy"
@@ -21,7 +23,7 @@ func (c *Chain) peer(r *Request) (*identity.Principal, error) {
 // beside looks at the peer of a request that has another credential, which made p. In a
 // mesh each request has a peer, most often one that passes on what others ask for, so that
 // it is no second credential unless the policy makes it one.
-func (c *Chain) beside(r *Request, p *identity.Principal) error {
+func (c *Chain) beside(ctx context.Context, r *Request, p *identity.Principal) error {
 	if c.deps.Mesh == nil {
 		return nil
 	}
@@ -33,7 +35,7 @@ func (c *Chain) beside(r *Request, p *identity.Principal) error {
 		if err != nil {
 			return err
 		}
-		if err := c.notRevoked(peer); err != nil {
+		if err := c.notRevoked(ctx, peer); err != nil {
 			return err
 		}
 		if peer.Tenant != p.Tenant {

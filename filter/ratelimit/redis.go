@@ -68,6 +68,9 @@ type SharedConfig struct {
 	// Changed is told when Redis is reached for the first time or again, with
 	// nil, and when it is given up, with the reason. It may be nil.
 	Changed func(err error)
+	// Hook, if not nil, is told of what Redis is asked, with the context of the request
+	// for which it is asked.
+	Hook redis.Hook
 }
 
 const (
@@ -132,6 +135,9 @@ func NewShared(c SharedConfig) (*Shared, error) {
 	var err error
 	if s.client, err = redisconn.Open(c.URL, c.Cluster); err != nil {
 		return nil, err
+	}
+	if c.Hook != nil {
+		s.client.AddHook(c.Hook)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.leaver.queue = make(chan leaving, maxLeaving)

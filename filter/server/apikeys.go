@@ -40,7 +40,7 @@ type sharedKeys struct {
 
 // shareKeys opens the keys of p's Redis, or takes over those of the build before. They are
 // followed until [sharedKeys.dropUnless].
-func shareKeys(p *policy.Policy, k Keys, old *build, now func() time.Time, changed func(error)) (*sharedKeys, error) {
+func shareKeys(p *policy.Policy, k Keys, old *build, traces *tracing, now func() time.Time, changed func(error)) (*sharedKeys, error) {
 	section := p.Identity.APIKeys
 	url, err := redisURL(p, section.Redis, "identity.api_keys.redis")
 	if err != nil {
@@ -49,7 +49,7 @@ func shareKeys(p *policy.Policy, k Keys, old *build, now func() time.Time, chang
 	if old != nil && old.shared != nil && old.shared.url == url && old.policy.Environment == p.Environment && reflect.DeepEqual(old.policy.Identity.APIKeys, section) {
 		return old.shared, nil
 	}
-	records, done, err := k.redis()
+	records, done, err := k.redis(traces.redis("memgate.api_keys"))
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (c keysCollector) Collect(out chan<- prometheus.Metric) {
 }
 
 // openKeys opens the API keys of a build's policy.
-func (b *build) openKeys(old *build, now func() time.Time, changed func(error)) error {
+func (b *build) openKeys(old *build, traces *tracing, now func() time.Time, changed func(error)) error {
 	keys, err := KeysOf(b.policy)
 	if errors.Is(err, ErrNoKeys) {
 		return nil
@@ -275,7 +275,7 @@ func (b *build) openKeys(old *build, now func() time.Time, changed func(error)) 
 		return err
 	}
 	if keys.Path == "" {
-		if b.shared, err = shareKeys(b.policy, keys, old, now, changed); err != nil {
+		if b.shared, err = shareKeys(b.policy, keys, old, traces, now, changed); err != nil {
 			return err
 		}
 		b.deps.Keys = b.shared.keys

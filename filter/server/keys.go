@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/memgate/memgate/filter/apikey"
 	"github.com/memgate/memgate/filter/policy"
 )
@@ -75,14 +77,15 @@ func (k Keys) Open(now func() time.Time) (*apikey.Store, error) {
 	return store, err
 }
 
-// redis returns the keys of the Redis. What it returns beside ends its connections.
-func (k Keys) redis() (*apikey.Redis, func(), error) {
+// redis returns the keys of the Redis. What it returns beside ends its connections. hook, which
+// is told of what the Redis is asked, may be nil.
+func (k Keys) redis(hook redis.Hook) (*apikey.Redis, func(), error) {
 	section := k.policy.Identity.APIKeys
 	pepper, err := k.policy.Resolve(k.pepper)
 	if err != nil {
 		return nil, nil, fmt.Errorf("identity.api_keys.pepper: %w", err)
 	}
-	client, err := openRedis(k.policy, section.Redis, "identity.api_keys.redis", section.Cluster)
+	client, err := openRedis(k.policy, section.Redis, "identity.api_keys.redis", section.Cluster, hook)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +100,7 @@ func (k Keys) redis() (*apikey.Redis, func(), error) {
 // Create issues a key, and makes the file and its pepper if this is the first.
 func (k Keys) Create(ctx context.Context, grant apikey.Record, random io.Reader, now func() time.Time) (apikey.Record, string, error) {
 	if k.Path == "" {
-		records, done, err := k.redis()
+		records, done, err := k.redis(nil)
 		if err != nil {
 			return apikey.Record{}, "", err
 		}
@@ -117,7 +120,7 @@ func (k Keys) Create(ctx context.Context, grant apikey.Record, random io.Reader,
 // Revoke makes a key be refused from a time on.
 func (k Keys) Revoke(ctx context.Context, id string, at time.Time) (apikey.Record, error) {
 	if k.Path == "" {
-		records, done, err := k.redis()
+		records, done, err := k.redis(nil)
 		if err != nil {
 			return apikey.Record{}, err
 		}
@@ -131,7 +134,7 @@ func (k Keys) Revoke(ctx context.Context, id string, at time.Time) (apikey.Recor
 // put that away.
 func (k Keys) List(ctx context.Context) ([]apikey.Record, map[string]time.Time, error) {
 	if k.Path == "" {
-		records, done, err := k.redis()
+		records, done, err := k.redis(nil)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -45,7 +45,7 @@ func (s *Server) limiter(ctx context.Context, p *policy.Policy, old *build) (*li
 	}
 	l, err := ratelimit.NewShared(ratelimit.SharedConfig{
 		URL: url, Cluster: r.Cluster, Prefix: r.Prefix, Timeout: time.Duration(r.Timeout),
-		Instances: r.Instances, MaxKeys: p.Limits.MaxKeys, Now: s.options.Now,
+		Instances: r.Instances, MaxKeys: p.Limits.MaxKeys, Now: s.options.Now, Hook: s.traces.redis("memgate.limits"),
 		Changed: func(err error) {
 			if err != nil {
 				s.log.Warn("Redis does not answer, this instance limits by itself", "error", err)

@@ -57,7 +57,7 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, 
 		}
 	}()
 	b.deps.Signer, b.deps.Now = signer, now
-	b.deps.Limiter = traces.limiter(limiter)
+	b.deps.Limiter = limiter
 	if b.deps.Name, err = nameOf(random); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func assemble(p *policy.Policy, old *build, limiter ratelimit.Limiter, k *kept, 
 	if err := b.openNonces(old, now, random); err != nil {
 		return nil, fmt.Errorf("identity.dpop.nonce_key: %w", err)
 	}
-	if err := b.openKeys(old, now, keysChanged); err != nil {
+	if err := b.openKeys(old, traces, now, keysChanged); err != nil {
 		return nil, err
 	}
 	if p.Identity.Mesh != nil {
@@ -137,7 +137,7 @@ func Chain(ctx context.Context, p *policy.Policy, now func() time.Time, random i
 	var k *kept
 	// A state file that is not there is not made to explain something.
 	if _, missing := os.Stat(p.Path(p.State.File)); p.State.File == "" || missing == nil {
-		if k, err = keep(p, now, nil); err != nil {
+		if k, err = keep(p, nil, now, nil); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -20,8 +20,8 @@ func redisURL(p *policy.Policy, ref policy.Secret, key string) (string, error) {
 }
 
 // openRedis returns a client of the Redis that the member key of p refers to.
-// It connects when it is first used.
-func openRedis(p *policy.Policy, ref policy.Secret, key string, cluster bool) (redis.UniversalClient, error) {
+// It connects when it is first used. hook, which is told of what it is asked, may be nil.
+func openRedis(p *policy.Policy, ref policy.Secret, key string, cluster bool, hook redis.Hook) (redis.UniversalClient, error) {
 	url, err := redisURL(p, ref, key)
 	if err != nil {
 		return nil, err
@@ -29,6 +29,9 @@ func openRedis(p *policy.Policy, ref policy.Secret, key string, cluster bool) (r
 	client, err := redisconn.Open(url, cluster)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", key, ref, err)
+	}
+	if hook != nil {
+		client.AddHook(hook)
 	}
 	return client, nil
 }

@@ -29,6 +29,11 @@ var ErrNoState = errors.New("the policy keeps no state: name a place, such as st
 
 // OpenState opens the state that p names, or returns [ErrNoState].
 func OpenState(p *policy.Policy, now func() time.Time) (state.State, error) {
+	return openState(p, nil, now)
+}
+
+// openState is OpenState with spans of what a Redis is asked.
+func openState(p *policy.Policy, traces *tracing, now func() time.Time) (state.State, error) {
 	switch {
 	case p.State.File != "":
 		f, err := state.OpenFile(p.Path(p.State.File), now)
@@ -37,7 +42,7 @@ func OpenState(p *policy.Policy, now func() time.Time) (state.State, error) {
 		}
 		return f, nil
 	case p.State.Redis != "":
-		client, err := openRedis(p, p.State.Redis, "state.redis", p.State.Cluster)
+		client, err := openRedis(p, p.State.Redis, "state.redis", p.State.Cluster, traces.redis("memgate.state"))
 		if err != nil {
 			return nil, err
 		}
@@ -57,11 +62,11 @@ type kept struct {
 }
 
 // keep opens the state of p and follows what is revoked, until it is dropped.
-func keep(p *policy.Policy, now func() time.Time, changed func(error)) (*kept, error) {
+func keep(p *policy.Policy, traces *tracing, now func() time.Time, changed func(error)) (*kept, error) {
 	if !p.State.Kept() {
 		return nil, nil
 	}
-	opened, err := OpenState(p, now)
+	opened, err := openState(p, traces, now)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (s *Server) keepState(ctx context.Context, p *policy.Policy, old *build) (*
 	if old != nil && old.kept != nil && reflect.DeepEqual(old.policy.State, p.State) && old.kept.url == url {
 		return old.kept, nil
 	}
-	k, err := keep(p, s.options.Now, func(err error) {
+	k, err := keep(p, s.traces, s.options.Now, func(err error) {
 		if err != nil {
 			s.log.Warn("the state does not answer; requests with credentials are refused when that lasts", "error", err, "max_stale", p.State.MaxStale.String())
 			return

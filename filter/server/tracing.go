@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,6 @@ import (
 
 	"github.com/memgate/memgate/filter/authz"
 	"github.com/memgate/memgate/filter/policy"
-	"github.com/memgate/memgate/filter/ratelimit"
 )
 
 // Bounds of the spans on their way to the collector.
@@ -173,60 +171,6 @@ func (s checkSpan) End(d *authz.Decision) {
 		s.SetStatus(codes.Error, string(d.Reason))
 	}
 	s.Span.End()
-}
-
-// limiter makes spans of what l asks Redis for checks that are followed.
-func (t *tracing) limiter(l ratelimit.Limiter) ratelimit.Limiter {
-	if _, shared := l.(*ratelimit.Shared); t == nil || !shared {
-		return l
-	}
-	return tracedLimiter{l, t.tracer}
-}
-
-type tracedLimiter struct {
-	ratelimit.Limiter
-	tracer trace.Tracer
-}
-
-// Enter implements [ratelimit.Limiter].
-func (l tracedLimiter) Enter(ctx context.Context, group string, buckets []ratelimit.Bucket, place *ratelimit.Place, dst []ratelimit.Decision) ([]ratelimit.Decision, bool, error) {
-	if !trace.SpanFromContext(ctx).IsRecording() {
-		return l.Limiter.Enter(ctx, group, buckets, place, dst)
-	}
-	ctx, span := l.tracer.Start(ctx, "memgate.limits", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("db.system.name", "redis")))
-	defer span.End()
-	out, free, err := l.Limiter.Enter(ctx, group, buckets, place, dst)
-	if err != nil {
-		span.SetStatus(codes.Error, "the limiter failed")
-	}
-	return out, free, err
-}
-
-// fetcher makes spans of the fetching of keys. It happens beside the requests, so
-// each is a trace of its own. t may be nil.
-func (t *tracing) fetcher() func(http.RoundTripper) http.RoundTripper {
-	if t == nil {
-		return nil
-	}
-	return func(base http.RoundTripper) http.RoundTripper { return tracedFetch{base, t.tracer} }
-}
-
-type tracedFetch struct {
-	http.RoundTripper
-	tracer trace.Tracer
-}
-
-// RoundTrip implements [http.RoundTripper]. The span is that of the answer's head.
-func (f tracedFetch) RoundTrip(r *http.Request) (*http.Response, error) {
-	_, span := f.tracer.Start(r.Context(), "memgate.keys", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("server.address", r.URL.Hostname())))
-	defer span.End()
-	res, err := f.RoundTripper.RoundTrip(r)
-	if err != nil {
-		span.SetStatus(codes.Error, "no answer")
-		return nil, err
-	}
-	span.SetAttributes(attribute.Int("http.response.status_code", res.StatusCode))
-	return res, nil
 }
 
 // spanExport is the gate in front of the queue of spans: it lets in no more than

@@ -104,7 +104,7 @@ func TestNoTracing(t *testing.T) {
 		t.Fatalf("%v %v", tr, err)
 	}
 	tr.close()
-	if tr.limiter(nil) != nil || tr.fetcher() != nil {
+	if tr.redis("s") != nil || tr.fetcher() != nil {
 		t.Error("something is traced")
 	}
 }
