@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/memgate/memgate/e2e/harness"
@@ -66,6 +67,47 @@ func take(t testing.TB, l ratelimit.Limiter, group string, buckets ...ratelimit.
 		t.Fatal(err)
 	}
 	return d
+}
+
+// asked counts what a Redis is asked.
+type asked struct{ commands, pipelines atomic.Int64 }
+
+func (a *asked) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a *asked) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		a.commands.Add(1)
+		return next(ctx, command)
+	}
+}
+
+func (a *asked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		a.pipelines.Add(1)
+		return next(ctx, commands)
+	}
+}
+
+// A request asks Redis once, however many buckets it counts in and whether or not it has a
+// place among those under way.
+func TestOneRoundTrip(t *testing.T) {
+	a := new(asked)
+	l := up(t, harness.StartRedis(t).URL, func(c *ratelimit.SharedConfig) { c.Hook = a })
+	take(t, l, "acme", bucket("write", 10)) // the script is known now
+	before := a.commands.Load()
+	const requests = 20
+	for n := range requests {
+		place := &ratelimit.Place{Key: "tenant", ID: strconv.Itoa(n), Limit: 5, Hold: time.Hour}
+		if n%2 == 0 {
+			place = nil
+		}
+		if _, _, err := l.Enter(t.Context(), "acme", []ratelimit.Bucket{bucket("write", 10), bucket("principal", 10), bucket("address", 10)}, place, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := a.commands.Load() - before; n != requests || a.pipelines.Load() != 0 {
+		t.Errorf("%d commands and %d pipelines for %d requests", n, a.pipelines.Load(), requests)
+	}
 }
 
 func bucket(key string, limit int) ratelimit.Bucket {

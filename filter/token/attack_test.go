@@ -361,6 +361,8 @@ func claimAttacks() []attack {
 		{"nbf is text", edit(`"jti"`, `"nbf":"x","jti"`), identity.ReasonTokenClaimsMalformed},
 		{"issued in the future", edit(`"iat":1777636800`, `"iat":1777636831`), identity.ReasonTokenIssuedInFuture},
 		{"issued in the far future", edit(`"iat":1777636800`, `"iat":99999999999`), identity.ReasonTokenIssuedInFuture},
+		{"issued before all time", edit(`"iat":1777636800`, `"iat":-1`), identity.ReasonTokenClaimsMalformed},
+		{"issued beyond all years", edit(`"iat":1777636800`, `"iat":1e300`), identity.ReasonTokenClaimsMalformed},
 		{"issued at text", edit(`"iat":1777636800`, `"iat":"now"`), identity.ReasonTokenClaimsMalformed},
 		{"subject missing", edit(`"sub":"user-1",`, ``), identity.ReasonSubjectInvalid},
 		{"subject empty", edit(`"user-1"`, `""`), identity.ReasonSubjectInvalid},
