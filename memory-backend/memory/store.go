@@ -71,15 +71,23 @@ type Position struct {
 }
 
 // SearchQuery asks for the memories that a text is about, best first.
+//
+// With a Vector, a VectorStore ranks by words and by the cosine to the vector, each among what the filter selects, and
+// joins both by reciprocal rank (search.Fuse). Without a Text it ranks by the cosine alone. Other stores ignore vectors.
 type SearchQuery struct {
 	Text     string
 	Filter   Filter
 	Limit    int     // must be positive
 	MinScore float64 // leave out hits below it; 0 keeps all
+
+	Space  Space     // of Vector
+	Vector []float32 // of unit length; nil for none
 }
 
-// Hit is a memory that was found. Score lies above 0 and at most at 1, where 1 means that the memory
-// says everything that was asked; memories that share no term with the query are no hits.
+// Hit is a memory that was found. Score lies above 0 and at most at 1. By words alone 1 means that the memory
+// says everything that was asked; memories that share no term with the query are no hits. By vectors alone it is the
+// cosine, above 0. By both it tells the ranks: 1 for what is first by both, a half for what is first by one only; there
+// MinScore is what either the score by words or the cosine must reach.
 type Hit struct {
 	Memory *Memory
 	Score  float64
@@ -97,6 +105,9 @@ type Write struct {
 	// Distinct makes Add fail with a DuplicateError when an active memory of the same agent, user, app and run
 	// has exactly the same content, also among those that are added.
 	Distinct bool
+	// Vectors are what a VectorStore keeps with the memories of an Add, one for each; nil for none. They are of Space.
+	Vectors [][]float32
+	Space   Space
 
 	// Event is what the history calls the change, where it is more than that something was added, changed or
 	// deleted; "" otherwise.

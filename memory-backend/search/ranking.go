@@ -47,6 +47,27 @@ func NewRanking(docs, totalLen, first, last int64) *Ranking {
 	return r
 }
 
+// NewScores returns a ranking over a collection of documents, numbered as for NewRanking, whose scores Set says.
+func NewScores(docs, first, last int64) *Ranking {
+	r := NewRanking(docs, 0, first, last)
+	r.most = 1
+	return r
+}
+
+// Set gives a document its score, above 0 and at most 1. Each is set once at most; documents outside the collection are
+// ignored.
+func (r *Ranking) Set(doc int64, score float64) {
+	if doc < r.first || doc > r.last || score <= 0 {
+		return
+	}
+	if r.scores != nil {
+		r.scores[doc-r.first] = score
+	} else {
+		r.sparse[doc] = score
+	}
+	r.hits = append(r.hits, doc)
+}
+
 // at returns the score of a document within the collection.
 func (r *Ranking) at(doc int64) float64 {
 	if r.scores != nil {

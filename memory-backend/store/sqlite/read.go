@@ -150,35 +150,79 @@ const (
 // the filter cannot be decided without, is opened.
 func (s *Store) Search(ctx context.Context, tenant string, q memory.SearchQuery) ([]memory.Hit, error) {
 	terms := search.Query(q.Text)
-	if len(terms) == 0 || q.Limit <= 0 {
+	dense := len(q.Vector) > 0 && len(q.Vector) == q.Space.Dimensions
+	if len(terms) == 0 && !dense || q.Limit <= 0 {
 		return nil, nil
 	}
 	var hits []memory.Hit
-	_, err := s.read(ctx, tenant, func(t *readTx) error {
-		ranking, err := rank(ctx, t, terms)
-		if err != nil {
-			return err
+	_, err := s.read(ctx, tenant, func(t *readTx) (err error) {
+		switch {
+		case dense && len(terms) > 0:
+			hits, err = s.searchBoth(ctx, t, terms, q)
+		case dense:
+			hits, err = ranked(ctx, t, func() ([]int64, *search.Ranking, error) { return s.nearest(ctx, t, q) })
+		default:
+			hits, err = ranked(ctx, t, func() ([]int64, *search.Ranking, error) { return byWords(ctx, t, terms, q) })
 		}
-		best, err := filtered(ctx, t, ranking, q)
-		if err != nil {
-			return err
-		}
-		hits, err = load(ctx, t, ranking, best)
 		return err
 	})
 	return hits, err
 }
 
-func rank(ctx context.Context, t *readTx, terms []string) (*search.Ranking, error) {
-	rows, err := t.rows(ctx, sqlExtent)
+// byWords returns the memories that pass the filter, by their words.
+func byWords(ctx context.Context, t *readTx, terms []string, q memory.SearchQuery) ([]int64, *search.Ranking, error) {
+	ranking, err := rank(ctx, t, terms)
+	if err != nil {
+		return nil, nil, err
+	}
+	best, err := filtered(ctx, t, ranking, q)
+	return best, ranking, err
+}
+
+// ranked loads what one ranking found, with its scores.
+func ranked(ctx context.Context, t *readTx, find func() ([]int64, *search.Ranking, error)) ([]memory.Hit, error) {
+	best, ranking, err := find()
 	if err != nil {
 		return nil, err
 	}
-	var docs, length, first, last int64
+	list := make([]search.Fused, len(best))
+	for i, doc := range best {
+		list[i] = search.Fused{Doc: doc, Score: ranking.Score(doc)}
+	}
+	return load(ctx, t, list)
+}
+
+// searchBoth ranks by words and by vectors, and joins both.
+func (s *Store) searchBoth(ctx context.Context, t *readTx, terms []string, q memory.SearchQuery) ([]memory.Hit, error) {
+	limit := q.Limit
+	q.Limit = search.FusionDepth(limit)
+	words, _, err := byWords(ctx, t, terms, q)
+	if err != nil {
+		return nil, err
+	}
+	near, _, err := s.nearest(ctx, t, q)
+	if err != nil {
+		return nil, err
+	}
+	fused := search.Fuse(words, near)
+	return load(ctx, t, fused[:min(limit, len(fused))])
+}
+
+// extent returns how many memories there are, with how many terms, and between which numbers.
+func extent(ctx context.Context, t *readTx) (docs, length, first, last int64, err error) {
+	rows, err := t.rows(ctx, sqlExtent)
+	if err != nil {
+		return 0, 0, 0, 0, err
+	}
 	if rows.Next() {
 		err = rows.Scan(&docs, &length, &first, &last)
 	}
-	if err = errors.Join(err, rows.Close()); err != nil {
+	return docs, length, first, last, errors.Join(err, rows.Close())
+}
+
+func rank(ctx context.Context, t *readTx, terms []string) (*search.Ranking, error) {
+	docs, length, first, last, err := extent(ctx, t)
+	if err != nil {
 		return nil, err
 	}
 	ranking := search.NewRanking(docs, length, first, last)
@@ -303,9 +347,13 @@ func loadAll(ctx context.Context, t *readTx, seqs []int64, sel *selection) ([]*m
 }
 
 // load reads the memories with these numbers, in their order.
-func load(ctx context.Context, t *readTx, ranking *search.Ranking, seqs []int64) ([]memory.Hit, error) {
-	if len(seqs) == 0 {
+func load(ctx context.Context, t *readTx, list []search.Fused) ([]memory.Hit, error) {
+	if len(list) == 0 {
 		return nil, nil
+	}
+	seqs := make([]int64, len(list))
+	for i, f := range list {
+		seqs[i] = f.Doc
 	}
 	found, err := loadAll(ctx, t, seqs, &selection{sql: "1", exact: true})
 	if err != nil {
@@ -315,10 +363,10 @@ func load(ctx context.Context, t *readTx, ranking *search.Ranking, seqs []int64)
 	for _, m := range found {
 		bySeq[m.Seq] = m
 	}
-	hits := make([]memory.Hit, 0, len(seqs))
-	for _, seq := range seqs {
-		if m := bySeq[seq]; m != nil {
-			hits = append(hits, memory.Hit{Memory: m, Score: ranking.Score(seq)})
+	hits := make([]memory.Hit, 0, len(list))
+	for _, f := range list {
+		if m := bySeq[f.Doc]; m != nil {
+			hits = append(hits, memory.Hit{Memory: m, Score: f.Score})
 		}
 	}
 	return hits, nil

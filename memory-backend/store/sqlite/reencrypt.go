@@ -21,6 +21,7 @@ var sealedColumns = map[string][]string{
 	"once":     {"answer"},
 	"tenant":   {"probe"},
 	"records":  {"name", "value"},
+	"vectors":  {"vector"},
 }
 
 // stale is the condition that a row has something that was not sealed with the primary key, and its
@@ -41,7 +42,7 @@ func (s *Store) Reencrypt(ctx context.Context, tenant string) (rows int, err err
 	if s.keyring == nil {
 		return 0, errors.New("sqlite: files are not encrypted")
 	}
-	for _, table := range []string{"memories", "changes", "agents", "once", "records", "tenant"} {
+	for _, table := range []string{"memories", "changes", "agents", "once", "records", "vectors", "tenant"} {
 		for {
 			n := 0
 			if err := s.write(ctx, tenant, false, func(t *writeTx) error {
@@ -103,6 +104,8 @@ func reseal(ctx context.Context, t *writeTx, k *crypt.Tenant, table string) (int
 		return resealRows(ctx, t, `SELECT id, id, `, table, condition, args, map[string]string{"info": sealAgent}, `id`)
 	case "once":
 		return resealRows(ctx, t, `SELECT key, key, `, table, condition, args, map[string]string{"answer": sealAnswer}, `key`)
+	case "vectors":
+		return resealRows(ctx, t, `SELECT seq, id, `, table, condition, args, map[string]string{"vector": sealVector}, `seq`)
 	case "records":
 		return resealRows(ctx, t, `SELECT seq, key, `, table, condition, args, map[string]string{"name": sealName, "value": sealValue}, `seq`)
 	}

@@ -88,6 +88,7 @@ func (s *Store) Compact(ctx context.Context, tenant string) error {
 		return nil
 	}
 	defer s.pool.release(f)
+	s.vectors.drop(tenant) // also what it holds in memory
 	if _, err := f.writer.ExecContext(ctx, `VACUUM`); err != nil {
 		return classify(err)
 	}

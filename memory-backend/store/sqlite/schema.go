@@ -34,6 +34,7 @@ var migrations = []func(context.Context, *writeTx) error{
 	},
 	migrate2,
 	migrate3,
+	migrate4,
 }
 
 // probe is what the probe of a file opens to.

@@ -61,6 +61,7 @@ const (
 	sealCheck    = "check"
 	sealName     = "record name"
 	sealValue    = "record value"
+	sealVector   = "vector"
 )
 
 // keys returns the sealer of a tenant.

@@ -52,6 +52,9 @@ type Config struct {
 	Now     func() time.Time // required
 	Random  io.Reader        // for ids of changes; required
 	Keys    *crypt.Keyring   // nil: files are not encrypted
+	// VectorMemory is how many bytes of opened vectors are kept for searching; 256 MiB when 0. Those of a tenant that
+	// has more are read and opened for each search.
+	VectorMemory int64
 }
 
 // Store implements memory.Store.
@@ -60,11 +63,12 @@ type Store struct {
 	random  io.Reader
 	busy    time.Duration
 	keyring *crypt.Keyring
+	vectors *vectorCache
 	lock    *os.File   // held as long as the store is open
 	alone   sync.Mutex // held while it is held exclusively
 }
 
-var _ memory.Store = (*Store)(nil)
+var _ memory.VectorStore = (*Store)(nil)
 
 // Open prepares the directory. Tenants' files are opened when they are first used.
 func Open(c Config) (*Store, error) {
@@ -76,6 +80,9 @@ func Open(c Config) (*Store, error) {
 	}
 	if c.Busy <= 0 {
 		c.Busy = 5 * time.Second
+	}
+	if c.VectorMemory <= 0 {
+		c.VectorMemory = 256 << 20
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
@@ -103,7 +110,7 @@ func Open(c Config) (*Store, error) {
 	s := &Store{
 		pool: &pool{dir: dir, max: c.MaxOpen, now: c.Now,
 			files: make(map[string]*file), freed: make(chan struct{}), closing: make(map[string]bool)},
-		random: c.Random, busy: c.Busy, keyring: c.Keys, lock: lock,
+		random: c.Random, busy: c.Busy, keyring: c.Keys, vectors: newVectorCache(c.VectorMemory), lock: lock,
 	}
 	s.pool.load = func(f *file, create bool) error { return s.openFile(f, create) }
 	if err := errors.Join(share(lock), s.Ready(context.Background())); err != nil {

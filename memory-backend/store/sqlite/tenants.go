@@ -29,6 +29,7 @@ func (s *Store) DropTenant(ctx context.Context, tenant string) (memory.Dropped, 
 			return fmt.Errorf("sqlite: another process has the data open: %w", err)
 		}
 		defer share(s.lock) // cannot fail: we hold more
+		s.vectors.drop(tenant)
 		found := false
 		if s.keyring != nil {
 			keys, err := s.keyring.Destroy(tenant)

@@ -50,6 +50,11 @@ func (s *Store) Add(ctx context.Context, tenant string, w memory.Write, memories
 				return err
 			}
 			index.addDocument(m.Seq, m.IndexText())
+			if i < len(w.Vectors) {
+				if err := putVector(ctx, t, w.Space, m.Seq, m.ID, w.Vectors[i]); err != nil {
+					return err
+				}
+			}
 			if err := s.record(ctx, t, w, memory.EventAdd, m, nil); err != nil {
 				return err
 			}
@@ -205,6 +210,11 @@ func (s *Store) UpdateAll(ctx context.Context, tenant string, w memory.Write, id
 			if err := index.apply(ctx, t); err != nil {
 				return err
 			}
+			if before.EmbedText() != m.EmbedText() {
+				if err := dropVectors(ctx, t, `seq = ?`, m.Seq); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
@@ -313,6 +323,9 @@ func (s *Store) remove(ctx context.Context, t *writeTx, w memory.Write, found []
 		if err := t.exec(ctx, query, string(list)); err != nil {
 			return err
 		}
+	}
+	if err := dropVectors(ctx, t, `seq IN (SELECT value FROM json_each(?))`, string(list)); err != nil {
+		return err
 	}
 	if w.Forget {
 		err = forget(ctx, t, ids)
