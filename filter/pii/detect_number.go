@@ -53,10 +53,14 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 		return candidate{start: start}, more
 	case v == none:
 		return candidate{end: alnumEnd(b, i)}, none
-	case start == i && !s.promising(b, g):
-		return candidate{end: s.listed(b, g, final)}, none
 	}
-	named := start == i && s.named(b, i, g.size(0))
+	asked := askAll
+	if start == i {
+		if asked = s.promising(b, g); asked == 0 {
+			return candidate{end: s.listed(b, g, final)}, none
+		}
+	}
+	named := start == i && asked&askDate != 0 && s.named(b, i, g.size(0))
 	if g.n == 1 && g.total < 7 && !named {
 		if !final && g.total <= 2 && len(b)-g.end(0) < monthAhead {
 			return candidate{start: start}, more // perhaps a day before its month
@@ -69,16 +73,22 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 	var best candidate
 	switch {
 	case start == i && g.digits()[0] != 0:
-		best = s.plain(b, g, i)
-		s.national(&best, b, g)
+		if asked&(askPlain|askPhone) != 0 {
+			best = s.plain(b, g, i)
+		}
+		if asked&(askNational|askDate) != 0 {
+			s.national(&best, b, g)
+		}
 	case start == i || leftBounded(b, i):
-		best = stronger(stronger(ipv4(s, b, g), card(s, b, g)), ssn(s, b, g))
-		if start == i {
+		if asked&askPlain != 0 {
+			best = stronger(stronger(ipv4(s, b, g), card(s, b, g)), ssn(s, b, g))
+		}
+		if start == i && asked&(askNational|askDate) != 0 {
 			s.national(&best, b, g)
 		}
 		fallthrough
 	default:
-		if best.score < certain {
+		if asked&askPhone != 0 && best.score < certain {
 			best = stronger(best, phone(s, b, g, start))
 		}
 	}
@@ -96,7 +106,7 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 func (s *Scanner) listed(b []byte, g *digitGroups, final bool) int {
 	for {
 		end := g.end(0)
-		if g.known < 3 || b[end] != ' ' {
+		if g.known < 3 || b[end] != ' ' || g.start(1) != end+1 {
 			return end
 		}
 		g.shift()
@@ -106,7 +116,7 @@ func (s *Scanner) listed(b []byte, g *digitGroups, final bool) int {
 		}
 		v, looked := g.read(b, i, final)
 		s.work += looked
-		if v != found || s.promising(b, g) {
+		if v != found || s.promising(b, g) != 0 {
 			return i
 		}
 	}

@@ -7,96 +7,168 @@ const (
 	aboutAll   = 1<<64 - 1
 )
 
-// promising says whether a value may begin with the first of the groups, before which is
-// neither '+' nor '('. It asks of sizes, separators and first digits what the detectors do,
-// at once and of all of them together, and whether there is such a word at all where a value
-// needs one: nearly all numbers in a list end here. It may say yes to what is none, and never
-// no to what the detectors would find.
-func (s *Scanner) promising(b []byte, g *digitGroups) bool {
+// asks says which detectors of numbers are asked.
+type asks uint8
+
+const (
+	askPlain    asks = 1 << iota // for addresses, cards and social security numbers
+	askPhone                     // for phone numbers
+	askNational                  // for what national looks for but dates
+	askDate
+	askAll = askPlain | askPhone | askNational | askDate
+)
+
+// promising says which detectors may find a value that begins with the first of the groups,
+// before which is neither '+' nor '('. It asks of sizes, separators and first digits what
+// they do, of all of them together, and whether there is a word at all where a value
+// needs one: nearly all numbers in a list end here. It may name detectors that find nothing,
+// and leaves out none that finds something.
+func (s *Scanner) promising(b []byte, g *digitGroups) (asked asks) {
 	i := g.start(0)
 	d := g.digits()
 	first, second := g.sizes>>60, g.sizes>>56&15
 	c := g.sep(0)
+	about := func(subjects uint64, a asks) {
+		if s.hears(b, i, subjects) {
+			asked |= a
+		}
+	}
 	switch {
 	case first >= 7:
 		end := g.end(0)
-		return first >= 12 || first == 8 && (c == '-' || end < len(b) && b[end] == '-') || s.hears(b, i, aboutAll)
+		if first >= 12 || first == 8 && (c == '-' || end < len(b) && b[end] == '-') || s.hears(b, i, aboutAll) {
+			return askAll
+		}
+		return 0
 	case g.n == 1:
-		return first <= 2 && s.hears(b, i, aboutBirth)
+		if first <= 2 {
+			about(aboutBirth, askDate)
+		}
+		return asked
 	case c == '.' && g.n > 3 && g.seps>>40 == '.'<<16|'.'<<8|'.' && g.sizes>>48&0xCCCC == 0:
-		return true // an address
-	case (first <= 2 || first == 4 && second <= 2) && s.hears(b, i, aboutBirth):
-		return true
+		asked = askPlain // an address
+	}
+	if first <= 2 || first == 4 && second <= 2 {
+		about(aboutBirth, askDate)
 	}
 	three, four := int(g.sizes>>52), int(g.sizes>>48) // the sizes of so many groups, if there are so many
 	if d[0] == 0 {
 		switch {
 		case d[1] == 0 && g.total > 2: // perhaps what is dialled for other countries
 			if first > 1 && c != '.' && d[2] != 0 {
-				return true
+				asked |= askPhone
 			}
-		case first == 3 && d[1] == 1 && d[2] == 1, first == 3 && three == 0x334:
-			return true
-		case first > 1 && first < 6:
-			if s.promisingPhone(b, g) {
-				return true
-			}
+		case first == 3 && d[1] == 1 && d[2] == 1, three == 0x334, first > 1 && first < 6 && s.promisingPhone(b, g):
+			asked |= askPhone
 		}
 	}
 	switch g.sizes >> 56 {
 	case 0x13:
-		return d[0] == 1 && (four == 0x1334 || three == 0x137) && (d[1] > 1 && d[4] > 1 && four == 0x1334 || s.hears(b, i, aboutPhone))
+		switch {
+		case d[0] != 1:
+		case four == 0x1334 && (d[1] > 1 && d[4] > 1 || g.sep(1) != ' ' || g.sep(2) != ' '), three == 0x137 && c == '(':
+			asked |= askPhone
+		case four == 0x1334, three == 0x137:
+			about(aboutPhone, askPhone)
+		}
 	case 0x12:
-		return (d[0] == 1 || d[0] == 2) && g.sizes>>36 == 0x1222332 || g.sizes>>40 == 0x122233 && s.hears(b, i, 1<<subNIR)
+		switch {
+		case d[0] != 1 && d[0] != 2:
+		case g.sizes>>36 == 0x1222332:
+			asked |= askNational
+		case g.sizes>>40 == 0x122233:
+			about(1<<subNIR, askNational)
+		}
 	case 0x22:
-		return three == 0x222 && i > 2 && kind[b[i-2]]&isUpper != 0
+		if three == 0x222 && i > 2 && kind[b[i-2]]&isUpper != 0 {
+			asked |= askNational
+		}
 	case 0x23:
-		return three == 0x233 && (c == '.' || four == 0x2333)
+		if three == 0x233 && (c == '.' || four == 0x2333) {
+			asked |= askNational
+		}
 	case 0x24, 0x25:
-		return three&15 == 4 && s.hears(b, i, aboutPhone)
+		if three&15 == 4 {
+			about(aboutPhone, askPhone)
+		}
 	case 0x32:
-		return three == 0x324
+		if three == 0x324 {
+			asked |= askPlain | askNational
+		}
 	case 0x33:
 		switch three {
 		case 0x334:
-			return !(c == ' ' && g.sep(1) == ' ' && i > 1 && b[i-1] == ' ' && kind[b[i-2]]&isDigit != 0) || s.hears(b, i, 1<<subNHS)
+			if c != ' ' || g.sep(1) != ' ' || i < 2 || b[i-1] != ' ' || kind[b[i-2]]&isDigit == 0 { // not in a list
+				asked |= askPhone
+			}
+			about(1<<subNHS, askNational)
 		case 0x333:
-			return four == 0x3332 && c == '.' || s.hears(b, i, aboutPhone|1<<subACN|1<<subTFN|1<<subBSN)
+			if four == 0x3332 && c == '.' {
+				asked |= askNational
+			}
+			about(aboutPhone, askPhone)
+			about(1<<subACN|1<<subTFN|1<<subBSN, askNational)
 		}
 	case 0x34:
-		return three == 0x344 && d[0] == 1 && d[1] > 2 || s.hears(b, i, aboutPhone)
-	case 0x37, 0x55:
-		return s.hears(b, i, aboutPhone)
-	case 0x42:
-		return three == 0x423 && c == '.'
-	case 0x43:
-		return four == 0x4333 && luhn(d[:13])
-	case 0x44:
-		if four == 0x4444 && luhn(d[:16]) || g.n > 4 && g.sizes>>44 == 0x44443 && luhn(d[:19]) {
-			return true
+		if three == 0x344 && d[0] == 1 && d[1] > 2 {
+			asked |= askPhone
 		}
-		return three == 0x444 && d[0] > 1 && (g.n == 3 || g.sep(2) != c) || g.n == 2 && s.hears(b, i, aboutPhone)
+		about(aboutPhone, askPhone)
+	case 0x37, 0x55:
+		about(aboutPhone, askPhone)
+	case 0x42:
+		if three == 0x423 && c == '.' {
+			asked |= askNational
+		}
+	case 0x43:
+		if four == 0x4333 && (luhn(d[:13]) || g.sizes>>44 == 0x43333 && luhn(d[:16])) {
+			asked |= askPlain
+		}
+	case 0x44:
+		if four == 0x4444 && luhn(d[:16]) || g.sizes>>44 == 0x44443 && luhn(d[:19]) {
+			asked |= askPlain
+		}
+		if three == 0x444 && d[0] > 1 && (g.n == 3 || g.sep(2) != c) {
+			asked |= askNational
+		}
+		if g.n == 2 {
+			about(aboutPhone, askPhone)
+		}
 	case 0x45:
-		return three == 0x451
+		if three == 0x451 {
+			asked |= askNational
+		}
 	case 0x46:
-		return three == 0x465 && luhn(d[:15]) || three == 0x464 && luhn(d[:14])
+		if three == 0x465 && luhn(d[:15]) || three == 0x464 && luhn(d[:14]) {
+			asked |= askPlain
+		}
 	case 0x63:
-		return c == '-' && g.n == 2
+		if c == '-' && g.n == 2 {
+			asked |= askNational
+		}
 	case 0x64, 0x67:
-		return true
+		asked |= askNational
 	case 0x6d:
-		return luhn(d[:19])
+		if luhn(d[:19]) {
+			asked |= askPlain
+		}
 	}
-	return false
+	return asked
 }
 
 // promisingPhone says whether a phone number with the prefix 0 may begin with the groups.
 func (s *Scanner) promisingPhone(b []byte, g *digitGroups) bool {
 	total, perhaps := int(g.sizes>>60), false
+groups:
 	for k := 1; k < min(g.n, 5); k++ {
 		size := int(g.sizes >> (60 - 4*k) & 15)
-		if total += size; size < 2 || total > 12 {
+		if total += size; size < 2 || total > 12 || k > 1 && g.sep(k-1) != g.sep(1) {
 			break
+		}
+		switch c := g.sep(k - 1); {
+		case c == ' ', c == '-', c == '.', c == ')' && k > 1, c == '/' && k == 1:
+		default:
+			break groups
 		}
 		if total < 9 {
 			continue

@@ -35,11 +35,7 @@ func (s *Scanner) secret(b []byte, run, i, end int, final bool) (candidate, verd
 		return candidate{}, none
 	}
 	quoted := b[start-1] == '"' || b[start-1] == '\'' || b[start-1] == '`'
-	stop := end
-	for stop < len(b) && stop-start <= maxSecret && valueByte(b[stop], quoted) {
-		stop++
-	}
-	s.work += stop - end
+	stop := s.values.end(s, b, start, end, quoted)
 	if stop-start > maxSecret {
 		return candidate{}, none
 	}
@@ -56,7 +52,7 @@ func (s *Scanner) secret(b []byte, run, i, end int, final bool) (candidate, verd
 	switch {
 	case name == namedAzure && len(v) >= 40:
 		return candidate{AzureKey, start, stop, 0.97}, found
-	case name == namedPassword && len(v) >= 8 && mixed(v), len(v) >= 16 && mixed(v):
+	case (name == namedPassword && len(v) >= 8 || len(v) >= 16) && s.values.mixed(s, b, start, stop):
 		return candidate{GenericSecret, start, stop, 0.86}, found
 	}
 	return candidate{}, none
@@ -70,26 +66,71 @@ func valueByte(c byte, quoted bool) bool {
 	return quoted && (c == '&' || c == '?' || c == '|' || c == '(' || c == ')' || c == '{' || c == '}' || c == '[' || c == ']' || c == '<' || c == '>' || c == ';' || c == ',')
 }
 
-// mixed says whether the bytes of v change between lower case, upper case, digits and
-// others as often as those of a random value do, and names of source code do not.
-func mixed(v []byte) bool {
-	if v[0] == '/' || v[0] == '.' || v[0] == '$' || v[0] == '%' {
+// values is what was read of a value, within which others can begin: each byte of it is
+// read once for all of them. The zero value is ready for a text.
+type values struct {
+	from, stop int // b[from:stop] goes on a value
+	quoted     bool
+
+	begin, until         int // b[begin:until] was counted
+	changes              int // between the kinds of its bytes
+	letter, digit, colon int // behind the last of each in it
+}
+
+// end returns where a value ends that goes on with b[i] and begins at b[start], or more than
+// maxSecret bytes behind that.
+func (x *values) end(s *Scanner, b []byte, start, i int, quoted bool) int {
+	if i < x.from || i > x.stop || quoted != x.quoted {
+		x.from, x.stop, x.quoted = i, i, quoted
+	}
+	i = x.stop
+	for x.stop < len(b) && x.stop-start <= maxSecret && valueByte(b[x.stop], quoted) {
+		x.stop++
+	}
+	s.work += x.stop - i
+	return x.stop
+}
+
+// mixed says whether the bytes of b[start:end] change between lower case, upper case, digits
+// and others as often as those of a random value do, and names of source code do not.
+func (x *values) mixed(s *Scanner, b []byte, start, end int) bool {
+	switch b[start] {
+	case '/', '.', '$', '%':
 		return false // a path, or a reference to a variable
 	}
-	changes, letters := 0, uint8(0)
-	last := uint8(0xff)
-	for _, c := range v {
-		k := kind[c] & (isLower | isUpper | isDigit)
-		letters |= k
-		if c == ':' {
-			return false
+	if start < x.begin || start >= x.until || end != x.until {
+		*x = values{from: x.from, stop: x.stop, quoted: x.quoted, begin: start, until: end}
+		for k := start; k < end; k++ {
+			switch kind[b[k]] & (isLower | isUpper | isDigit) {
+			case isDigit:
+				x.digit = k + 1
+			case isLower, isUpper:
+				x.letter = k + 1
+			}
+			if b[k] == ':' {
+				x.colon = k + 1
+			}
 		}
-		if last != 0xff && k != last {
-			changes++
-		}
-		last = k
+		x.changes = changes(b[start:end])
+		s.work += 2 * (end - start)
 	}
-	return letters&isLetter != 0 && letters&isDigit != 0 && changes*3 >= len(v)-1
+	x.changes -= changes(b[x.begin : start+1])
+	s.work += start - x.begin
+	x.begin = start
+	return x.colon <= start && x.letter > start && x.digit > start && x.changes*3 >= end-start-1
+}
+
+// changes counts how often the bytes of v change between lower case, upper case, digits and
+// others.
+func changes(v []byte) (n int) {
+	last := kind[v[0]] & (isLower | isUpper | isDigit)
+	for _, c := range v[1:] {
+		if k := kind[c] & (isLower | isUpper | isDigit); k != last {
+			n++
+			last = k
+		}
+	}
+	return n
 }
 
 // naming reads the name before the value at b[start]: in JSON, YAML, an assignment of
@@ -254,6 +295,9 @@ func (s *Scanner) assigned(b []byte, i int, final bool) (candidate, verdict) {
 	default:
 		return candidate{}, none
 	}
+	if i+1 < len(b) && (b[i+1] == '$' || b[i+1] == '%' || b[i+1] == '*' || b[i+1] == '=') {
+		return candidate{}, none
+	}
 	// One that is too long is taken as far as it was read, so that it is read once.
 	j := i + 1
 	for j < len(b) && j-i <= maxSecret && (valueByte(b[j], false) || b[j] == '?') {
@@ -266,7 +310,7 @@ func (s *Scanner) assigned(b []byte, i int, final bool) (candidate, verdict) {
 	for j > i+1 && (b[j-1] == '.' || b[j-1] == ',') {
 		j--
 	}
-	if j-i <= 4 || b[i+1] == '$' || b[i+1] == '%' || b[i+1] == '*' || b[i+1] == '=' {
+	if j-i <= 4 {
 		return candidate{}, none
 	}
 	switch {

@@ -24,6 +24,17 @@ type tokenRule struct {
 	also   string // bytes allowed besides those of set
 	digit  bool   // the body needs a digit
 	kebab  bool   // it is none when words go on behind a hyphen
+	nested uint8  // which of those is it in whose body another can begin, or 0
+}
+
+// nestedRules is how many rules there are in whose body another token can begin.
+const nestedRules = 11
+
+// bodyRun is what was read of a token's body, so that each byte of it is read once for all
+// tokens that begin within.
+type bodyRun struct {
+	from, stop int // b[from:stop] can be in a body
+	digit      int // behind the last digit
 }
 
 // tokenRules are the forms whose prefix has an underscore, a hyphen or a dot, by the
@@ -41,14 +52,14 @@ var tokenRules = [...]tokenRule{
 	{prefix: "rk_live_", entity: StripeKey, least: 16},
 	{prefix: "rk_test_", entity: StripeKey, least: 16},
 	{prefix: "rk_prod_", entity: StripeKey, least: 16},
-	{prefix: "whsec_", entity: StripeKey, least: 20, most: 64, also: "+/="},
+	{prefix: "whsec_", entity: StripeKey, least: 20, most: 64, also: "+/=", nested: 1},
 	{prefix: "npm_", entity: NPMToken, least: 36, most: 36},
 	{prefix: "hf_", entity: HuggingFaceToken, least: 30, most: 40},
 	{prefix: "dop_v1_", entity: DigitalOceanToken, least: 64, most: 64, set: hexadecimal},
 	{prefix: "doo_v1_", entity: DigitalOceanToken, least: 64, most: 64, set: hexadecimal},
 	{prefix: "dor_v1_", entity: DigitalOceanToken, least: 64, most: 64, set: hexadecimal},
 	{prefix: "glsa_", entity: GrafanaToken, least: 41, most: 41, also: "_", digit: true},
-	{prefix: "glc_", entity: GrafanaToken, least: 32, also: "+/=", digit: true},
+	{prefix: "glc_", entity: GrafanaToken, least: 32, also: "+/=", digit: true, nested: 2},
 	{prefix: "shpat_", entity: ShopifyToken, least: 32, most: 32, set: hexadecimal},
 	{prefix: "shpca_", entity: ShopifyToken, least: 32, most: 32, set: hexadecimal},
 	{prefix: "shppa_", entity: ShopifyToken, least: 32, most: 32, set: hexadecimal},
@@ -61,12 +72,12 @@ var tokenRules = [...]tokenRule{
 	{prefix: "lin_api_", entity: LinearKey, least: 32, most: 48},
 	{prefix: "lin_oauth_", entity: LinearKey, least: 32, most: 64},
 	{prefix: "ntn_", entity: NotionToken, least: 40, most: 50, digit: true},
-	{prefix: "sntrys_", entity: SentryToken, least: 40, also: "_+/=", digit: true},
+	{prefix: "sntrys_", entity: SentryToken, least: 40, also: "_+/=", digit: true, nested: 3},
 	{prefix: "sntryu_", entity: SentryToken, least: 64, most: 64, set: hexadecimal},
 	{prefix: "sbp_", entity: SupabaseToken, least: 40, most: 40, set: hexadecimal},
-	{prefix: "pscale_tkn_", entity: PlanetScaleToken, least: 32, also: "_-.="},
-	{prefix: "pscale_pw_", entity: PlanetScaleToken, least: 32, also: "_-.="},
-	{prefix: "pscale_oauth_", entity: PlanetScaleToken, least: 32, also: "_-.="},
+	{prefix: "pscale_tkn_", entity: PlanetScaleToken, least: 32, also: "_-.=", nested: 4},
+	{prefix: "pscale_pw_", entity: PlanetScaleToken, least: 32, also: "_-.=", nested: 5},
+	{prefix: "pscale_oauth_", entity: PlanetScaleToken, least: 32, also: "_-.=", nested: 6},
 	{prefix: "figd_", entity: FigmaToken, least: 36, also: "_-", digit: true},
 
 	{prefix: "sk-ant-", entity: AnthropicKey, least: 24, also: "_-", digit: true},
@@ -82,7 +93,7 @@ var tokenRules = [...]tokenRule{
 	{prefix: "xoxa-", entity: SlackToken, least: 20, also: "-", digit: true},
 	{prefix: "xoxb-", entity: SlackToken, least: 20, also: "-", digit: true},
 	{prefix: "xoxc-", entity: SlackToken, least: 20, also: "-", digit: true},
-	{prefix: "xoxd-", entity: SlackToken, least: 20, also: "-%", digit: true},
+	{prefix: "xoxd-", entity: SlackToken, least: 20, also: "-%", digit: true, nested: 7},
 	{prefix: "xoxe-", entity: SlackToken, least: 20, also: "-", digit: true},
 	{prefix: "xoxo-", entity: SlackToken, least: 20, also: "-", digit: true},
 	{prefix: "xoxp-", entity: SlackToken, least: 20, also: "-", digit: true},
@@ -107,11 +118,11 @@ var tokenRules = [...]tokenRule{
 	{prefix: "pul-", entity: PulumiToken, least: 40, most: 40, set: hexadecimal},
 	{prefix: "AGE-SECRET-KEY-1", entity: AgeKey, least: 58, most: 58, set: upperDigit},
 
-	{prefix: "SG.", entity: SendGridKey, least: 66, most: 66, also: "_-."},
+	{prefix: "SG.", entity: SendGridKey, least: 66, most: 66, also: "_-.", nested: 8},
 	{prefix: "hvs.", entity: VaultToken, least: 24, also: "_-", digit: true},
 	{prefix: "hvb.", entity: VaultToken, least: 100, also: "_-", digit: true},
 	{prefix: "dp.pt.", entity: DopplerToken, least: 40, most: 44},
-	{prefix: "dp.st.", entity: DopplerToken, least: 40, most: 64, also: "_-."},
+	{prefix: "dp.st.", entity: DopplerToken, least: 40, most: 64, also: "_-.", nested: 9},
 	{prefix: "ya29.", entity: GoogleKey, least: 40, also: "_-"},
 }
 
@@ -122,8 +133,8 @@ var runRules = [...]tokenRule{
 	{prefix: "dapi", entity: DatabricksToken, least: 32, most: 34, set: hexadecimal, also: "-"},
 	{prefix: "SK", entity: TwilioKey, least: 32, most: 32, set: hexadecimal},
 	{prefix: "AC", entity: TwilioKey, least: 32, most: 32, set: hexadecimal},
-	{prefix: "ATATT3xFfGF0", entity: AtlassianToken, least: 150, also: "_-="},
-	{prefix: "ATCTT3xFfG", entity: AtlassianToken, least: 150, also: "_-="},
+	{prefix: "ATATT3xFfGF0", entity: AtlassianToken, least: 150, also: "_-=", nested: 10},
+	{prefix: "ATCTT3xFfG", entity: AtlassianToken, least: 150, also: "_-=", nested: 11},
 	{prefix: "EAAAE", entity: SquareToken, least: 59, most: 59, also: "_-"},
 }
 
@@ -227,30 +238,37 @@ func (s *Scanner) readToken(f *tokenRule, b []byte, start int, final bool) (cand
 	if most == 0 {
 		most = maxToken - len(f.prefix)
 	}
-	digits := uint8(0)
-	j := body
-	for ; j < len(b); j++ {
+	run := &bodyRun{}
+	if f.nested > 0 {
+		run = &s.bodies[f.nested-1]
+	}
+	if body < run.from || body > run.stop {
+		*run = bodyRun{from: body, stop: body}
+	}
+	j := run.stop
+	for ; j < len(b) && j-body <= most; j++ {
 		c := b[j]
 		if kind[c]&set == 0 && !allowed(f.also, c) {
 			break
 		}
-		digits |= kind[c]
-		if j-body >= most {
-			if c == '.' || c == '-' {
-				break // behind it
-			}
-			s.work += j - body
+		if kind[c]&isDigit != 0 {
+			run.digit = j + 1
+		}
+	}
+	s.work += j - run.stop
+	run.stop = j
+	if j-body > most {
+		if j--; b[j] != '.' && b[j] != '-' {
 			return candidate{}, none
 		}
 	}
-	s.work += j - body
 	if j == len(b) && !final {
 		return candidate{start: start}, more
 	}
 	for j > body && (b[j-1] == '-' || b[j-1] == '.') { // a dash or the end of a sentence after it
 		j--
 	}
-	if j-body < int(f.least) || f.digit && digits&isDigit == 0 || j < len(b) && word(b[j]) {
+	if j-body < int(f.least) || f.digit && run.digit <= body || j < len(b) && word(b[j]) {
 		return candidate{}, none
 	}
 	if f.kebab && j < len(b) && b[j] == '-' {

@@ -45,6 +45,8 @@ type Scanner struct {
 	open   openValue
 	groups digitGroups // room to work in
 	words  nearby      // likewise
+	values values      // likewise
+	bodies [nestedRules]bodyRun
 	// work is how many bytes the detectors have looked at, for the tests: it is
 	// what bounds the time, whatever the text.
 	work int
@@ -86,6 +88,8 @@ func (s *Scanner) scan(dst []Finding, buf []byte, from int, final bool) (finding
 	s.wait = 0
 	s.groups.clear()
 	s.words.clear()
+	s.values = values{}
+	s.bodies = [nestedRules]bodyRun{}
 	if s.open.growth != closed {
 		end, done := s.open.extend(buf, from, final)
 		if end > from || done {
