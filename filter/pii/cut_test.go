@@ -120,7 +120,7 @@ func TestMixtures(t *testing.T) {
 		"DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "gb82", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "joe@example.com", "a.b", "@x.de", "@", "é", "请",
 		awsKey, fake("gh"+"p_", 36), "xox" + "b-1234567890-" + fake("", 20), fake("sk_"+"live_", 24), fake("s"+"k-", 48), fake("s"+"k-ant-api03-", 40), jwtHeader + ".", jwtToken, "eyJ",
 		"-----BEGIN PRIVATE " + "KEY-----", "\nMIIEvQ+/MIIEvQ+/MIIEvQ+/\n", "-----END PRIVATE " + "KEY-----", "Zm9v=", "-----BEGIN ", "Proc-Type: 4,ENCRYPTED\n",
-		"March 12, 1985", "12. März 1985", "5/12/1985", "1985-05-12", "born on ", "AB 12 34 56 C", "AB123456C", "X-1234567-L", "12345678Z", "12.345.678-Z", "131052-308T", "850512-1234", "1 85 05 78 006 084 36",
+		"3rd of March 1990", "March 3rd, 1990", "1er mars 1990", "1990-062", "March 12, 1985", "12. März 1985", "5/12/1985", "1985-05-12", "born on ", "AB 12 34 56 C", "AB123456C", "X-1234567-L", "12345678Z", "12.345.678-Z", "131052-308T", "850512-1234", "1 85 05 78 006 084 36",
 		"12 345 678 901", "2123 45670 1", "123.456.789-09", "00:1a:2b:3c:4d:5e", "00-1A-2B-", "://", "https://", "joe:pass1@", "postgres://u:p@h", "password=", "\"api_key\": \"", "aB3dE5gH7jK9mN1pQ2", "12345678:AAaB3dE5gH7jK9mN1pQ2sT4vW6yZ8bC0dF", "/24", "%eth0", "de ", "X", "AB ", "tax ", "dob ", "Password=x1y2z3;", "key-", "SG.", "hvs.", "dapi", "AIza", "0x", "bc1",
 		"phone ", "card ", "ssn ", "order ", "version ", "my number is ", "PhoneNumber", "1", "0", "00", "12", "7", "9999", "a", "f", "Z", "\\n",
 		" ", " ", "-", ".", ":", "::", "(", ")", "+", "/", ",", "_", "'", "x", "\u00a0", "\u2011", "\n", strings.Repeat("b", 62), strings.Repeat("7", 21), strings.Repeat("Q", 1100),

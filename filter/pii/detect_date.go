@@ -6,6 +6,14 @@ const monthAhead = 8
 // dates looks at the groups for a date in digits. It is one of birth only beside a
 // word that says so.
 func (s *Scanner) dates(best *candidate, b []byte, g *digitGroups) {
+	if g.shape(0, 2) == 0x43 && g.sep(0) == '-' && g.n == 2 { // the day of a year
+		d := g.digits()
+		year, day := int(d[0])*1000+int(d[1])*100+int(d[2])*10+int(d[3]), int(d[4])*100+int(d[5])*10+int(d[6])
+		if isYear(year) && day >= 1 && day <= 366 && rightBounded(b, g.end(1)) {
+			s.born(best, b, g.start(0), g.end(1))
+		}
+		return
+	}
 	if g.n < 3 {
 		return
 	}
@@ -52,6 +60,7 @@ func (s *Scanner) named(b []byte, i, size int) bool {
 		return false
 	}
 	end := i + size
+	end += ordinalEnd(b, end)
 	if monthBefore(b, i) >= 0 {
 		return end < len(b) && (b[end] == ',' || b[end] == ' ')
 	}
@@ -72,6 +81,7 @@ func (s *Scanner) namedDate(best *candidate, b []byte, i, size int) {
 	if day < 1 || day > 31 {
 		return
 	}
+	k += ordinalEnd(b, k)
 	if m := monthBefore(b, i); m >= 0 {
 		start = m
 	} else {
@@ -98,9 +108,43 @@ func (s *Scanner) namedDate(best *candidate, b []byte, i, size int) {
 	s.born(best, b, start, k+4)
 }
 
-// skipOf skips the word that some languages have before a month or a year.
+// ordinal looks at the day of size digits at b[i], behind which letters make an ordinal
+// number, as in 3rd of March 1990 and March 3rd, 1990.
+func (s *Scanner) ordinal(b []byte, i, size int, final bool) (candidate, verdict) {
+	if !final && len(b)-i-size < lookAhead {
+		return candidate{start: i}, more
+	}
+	var best candidate
+	if s.named(b, i, size) {
+		s.namedDate(&best, b, i, size)
+	}
+	if best.score < Threshold {
+		return candidate{}, none
+	}
+	return best, found
+}
+
+// ordinalEnd returns how many bytes at b[i], behind a number, make it an ordinal one in
+// English, French (1er), Spanish, Italian or Portuguese (1º); 0 for none.
+func ordinalEnd(b []byte, i int) int {
+	if i+2 > len(b) {
+		return 0
+	}
+	switch string(b[i : i+2]) {
+	case "st", "nd", "rd", "th", "er":
+		if i+2 == len(b) || !word(b[i+2]) {
+			return 2
+		}
+	case "\u00ba", "\u00b0":
+		return 2
+	}
+	return 0
+}
+
+// skipOf skips the word that some languages have before a month or a year, and English
+// before a month.
 func skipOf(b []byte, k int) int {
-	if k+3 <= len(b) && b[k] == 'd' && b[k+1] == 'e' && b[k+2] == ' ' {
+	if k+3 <= len(b) && (string(b[k:k+3]) == "de " || string(b[k:k+3]) == "of ") {
 		return k + 3
 	}
 	return k
@@ -146,7 +190,7 @@ func englishMonth(w []byte) bool {
 // monthLike says whether w can begin with a month's name, or with what stands before
 // one. It has at least three bytes.
 func monthLike(w []byte) bool {
-	return kind[w[0]]&isLetter != 0 && (month(w) || w[0] == 'd' && w[1] == 'e' && w[2] == ' ')
+	return kind[w[0]]&isLetter != 0 && (month(w) || w[2] == ' ' && (w[0] == 'd' && w[1] == 'e' || w[0] == 'o' && w[1] == 'f'))
 }
 
 // month says whether w, of three bytes at least, begins as a month's name does in

@@ -126,12 +126,12 @@ func (s *Scanner) national(best *candidate, b []byte, g *digitGroups) {
 			}
 		}
 	}
+	switch sizes {
+	case 0x11, 0x12, 0x21, 0x22, 0x41, 0x42, 0x43:
+		s.dates(best, b, g)
+	}
 	if g.n < 3 {
 		return
-	}
-	switch sizes {
-	case 0x11, 0x12, 0x21, 0x22, 0x41, 0x42:
-		s.dates(best, b, g)
 	}
 	c := g.sep(0)
 	switch g.shape(0, 3) {

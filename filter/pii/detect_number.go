@@ -37,6 +37,16 @@ func (s *Scanner) number(b []byte, i int, final bool) (candidate, verdict) {
 				return c, v
 			}
 		}
+		if j-i <= 2 && (j == len(b) || kind[b[j]]&isLetter != 0) {
+			if len(b)-j < 2 && !final {
+				return candidate{start: i}, more
+			}
+			if ordinalEnd(b, j) > 0 {
+				if c, v := s.ordinal(b, i, j-i, final); v != none {
+					return c, v
+				}
+			}
+		}
 		// A run that has letters as well.
 		if j < len(b) && kind[b[j]]&isLetter != 0 && j-i <= maxDigits {
 			c, v := s.run(b, i, final)
@@ -179,7 +189,7 @@ func hopeless(w []byte) bool {
 		case '(', ')', 0xC2, 0xE2:
 			return false
 		}
-		return !allAlnum(w[1:])
+		return !allAlnum(w[1:]) && ordinalEnd(w, 1) == 0
 	case !digit(2): // two: an area code, or a day
 		switch c := w[2]; c {
 		case ' ':
@@ -193,7 +203,7 @@ func hopeless(w []byte) bool {
 		case '(', ')', 0xC2, 0xE2:
 			return false
 		}
-		return !allAlnum(w[2:])
+		return !allAlnum(w[2:]) && ordinalEnd(w, 2) == 0
 	case !digit(3) || !digit(4): // three or four, and no separator
 		c := w[3]
 		if kind[c]&isDigit != 0 {

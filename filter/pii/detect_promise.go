@@ -48,7 +48,7 @@ func (s *Scanner) promising(b []byte, g *digitGroups) (asked asks) {
 	case c == '.' && g.n > 3 && g.seps>>40 == '.'<<16|'.'<<8|'.' && g.sizes>>48&0xCCCC == 0:
 		asked = askPlain // an address
 	}
-	if first <= 2 || first == 4 && second <= 2 {
+	if first <= 2 || first == 4 && second <= 3 {
 		about(aboutBirth, askDate)
 	}
 	three, four := int(g.sizes>>52), int(g.sizes>>48) // the sizes of so many groups, if there are so many

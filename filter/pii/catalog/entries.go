@@ -13,7 +13,7 @@ var Entries = []Entry{
 	{pii.MACAddress, "", "6 or 8 pairs of hexadecimal digits by colons or hyphens", "not all zero", "", "IEEE 802, 8.1"},
 	{pii.URL, "", "scheme://user:password@host for http, https, ftp, ws and wss, up to the end of the host; in a query only the value of a name such as token or password", "a password that is no reference to a variable", "", "RFC 3986, 3.2.1"},
 	{pii.Crypto, "", "Bitcoin: 1… or 3… in base58, bc1… in bech32; Ethereum: 0x and 40 hexadecimal digits", "double SHA-256; bech32 and bech32m checksums; none for Ethereum", "", "BIP 13, BIP 173, BIP 350; ERC-55"},
-	{pii.DateOfBirth, "", "1985-03-12, 12.03.1985, 3/12/1985, 12 March 1985, March 12, 1985; months in seven languages", "day, month, year from 1880", "birth, born, dob, geboren, naissance, nacimiento …; needed", "ISO 8601-1"},
+	{pii.DateOfBirth, "", "1985-03-12, 12.03.1985, 3/12/1985, 1985-071, 12 March 1985, March 12, 1985, 12th of March 1985; months in seven languages", "day, month, year from 1880", "birth, born, dob, geboren, naissance, nacimiento …; needed", "ISO 8601-1"},
 	{pii.USITIN, "United States", "9xx-xx-xxxx by hyphens or spaces, or 9 digits", "ranges of the fourth and fifth digit", "itin, tax; needed for bare digits", "IRS, Publication 1915"},
 	{pii.USPassport, "United States", "9 digits, or a letter and 8 digits", "–", "passport; needed", "ICAO Doc 9303; Department of State"},
 	{pii.USBankNumber, "United States", "8 to 17 digits", "–", "account, bank, checking, savings …; needed", "Nacha Operating Rules"},
