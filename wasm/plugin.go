@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
@@ -34,7 +35,9 @@ type plugin struct {
 	unknown *inspect.Rules
 	cache   *inspect.Cache
 	buffers buffers
+	streams streams
 	edit    headerEdit
+	list    [][2]string // room for the headers of a callback
 
 	pseudonyms inspect.Pseudonyms
 	statistics statistics
@@ -45,6 +48,8 @@ type plugin struct {
 // OnPluginStart reads the configuration. Without a valid one the plugin does
 // not start, and the proxy refuses its configuration or all requests.
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	at := mark()
+	defer func() { giveBack(at) }()
 	text, err := proxywasm.GetPluginConfiguration()
 	if err == nil {
 		p.Config, err = inspect.ParseConfig(text)
@@ -71,8 +76,14 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 // OnTick is called each second.
 func (p *plugin) OnTick() { p.statistics.flush() }
 
-// NewHttpContext is called for each request.
-func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &stream{plugin: p} }
+// headers returns the headers of the request or of the response, until the callback ends.
+func (p *plugin) headers(kind int32) (inspect.Header, error) {
+	list, err := headersOf(kind, p.list)
+	if err == nil {
+		p.list = list
+	}
+	return list, err
+}
 
 var (
 	errStatus = errors.New("memgate does not serve it")
@@ -95,6 +106,8 @@ func (p *plugin) try(digest string, left int, then func(*inspect.Rules)) error {
 		{":authority", authority},
 		{"accept", "application/octet-stream"},
 	}, nil, nil, fetchTimeout, func(_, size, _ int) {
+		at := mark()
+		defer func() { giveBack(at) }()
 		rules, err := p.fetchedPolicy(digest, size)
 		left--
 		if errors.Is(err, errLength) {
@@ -133,7 +146,7 @@ func (p *plugin) fetchedPolicy(digest string, size int) (*inspect.Rules, error) 
 	if err != nil {
 		return nil, err
 	}
-	rules, err := p.cache.Add(digest, wire)
+	rules, err := p.cache.Add(digest, bytes.Clone(wire))
 	if err == nil {
 		p.fetched.Increment(1)
 	}

@@ -1,11 +1,10 @@
-//lint:file-ignore ST1003 the SDK's interfaces have these names
-
 package main
 
 import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
+	"strings"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
@@ -30,12 +29,22 @@ const waitLimit = 256 << 10
 // on ahead of the body.
 const stopAll = types.Action(4)
 
-// The paths of properties.
-var (
+// The numbers of lists of headers in the ABI.
+const (
+	requestHeaders  = 0
+	responseHeaders = 2
+)
+
+// The paths of properties that are read, with a zero between their parts.
+const (
 	// authorized is what the authz service says in the metadata of ext_authz, whose
 	// namespace has this name whatever the filter is called.
-	authorized   = []string{"metadata", "filter_metadata", "envoy.filters.http.ext_authz", "filter"}
-	codeDetails  = []string{"response", "code_details"}
+	authorized  = "metadata\x00filter_metadata\x00envoy.filters.http.ext_authz\x00filter"
+	codeDetails = "response\x00code_details"
+)
+
+// The paths of properties that are set.
+var (
 	findingsPath = []string{"memgate.findings"} // for the access log wasm.memgate.findings
 	refusalPath  = []string{"memgate.refusal"}
 	openedPath   = []string{"memgate.opened"}
@@ -49,7 +58,6 @@ const replyPrefix = "memgate_"
 
 // stream is one request and its response.
 type stream struct {
-	types.DefaultHttpContext
 	plugin *plugin
 
 	rules     *inspect.Rules // nil until they are known
@@ -57,13 +65,16 @@ type stream struct {
 	secrets   inspect.Secrets
 	tenant    string // of the caller
 	agent     string // that the request is for, or ""
-	method    string
+	method    string // "HEAD", or "" for any other
 	origin    string
-	header    inspect.Header // of the request, until its plan is made
+	header    inspect.Header             // of the request, while its rules are awaited
+	length    int                        // of its body as it says, -1 unless it does
+	digests   [len(inspect.Digests)]bool // which of them it has
 
 	request, response side
 	answered          bool // response headers have come, the filter's own answer included
 	refused           bool
+	waited            bool // for its rules
 	found             inspect.Findings
 	reported          uint64 // findings that the access log knows of
 	shadow            inspect.Shadow
@@ -83,14 +94,15 @@ type side struct {
 	counted bool   // its findings are in the stream's
 }
 
-// OnHttpRequestHeaders finds the content policy and makes the plan.
-func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
-	header, err := proxywasm.GetHttpRequestHeaders()
+// requestHeaders finds the content policy and makes the plan.
+func (s *stream) requestHeaders(end bool) types.Action {
+	header, err := s.plugin.headers(requestHeaders)
 	if err != nil {
 		return s.refuse(&problem.NotAuthorized)
 	}
-	s.header = header
-	s.method, s.origin = s.header.Get(":method"), s.header.Get("origin")
+	if s.origin = strings.Clone(header.Get("origin")); header.Get(":method") == "HEAD" {
+		s.method = "HEAD"
+	}
 
 	digest, ok := s.readDecision()
 	if !ok {
@@ -98,10 +110,11 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 	}
 	s.request.done, s.request.ahead = end, s.plugin.PassHeaders
 	if s.rules = s.plugin.cache.Get(digest); s.rules != nil {
-		return s.begin()
+		return s.begin(header)
 	}
+	s.header, s.waited = header.Clone(), true
 	wait := types.ActionPause
-	if size, err := strconv.Atoi(s.header.Get("content-length")); err == nil && size > waitLimit {
+	if size, err := strconv.Atoi(header.Get("content-length")); err == nil && size > waitLimit {
 		wait, s.request.ahead = stopAll, true
 	}
 	err = s.plugin.fetch(digest, func(rules *inspect.Rules) {
@@ -113,7 +126,9 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 			return
 		}
 		s.rules = rules
-		if s.begin() == types.ActionPause {
+		action := s.begin(s.header)
+		s.header = nil
+		if action == types.ActionPause {
 			if s.refused || !s.take(s.request.size, s.request.done) {
 				return
 			}
@@ -137,8 +152,8 @@ func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
 // readDecision reads what the authz service said of the request. False means
 // that it said nothing, or not that the request may pass.
 func (s *stream) readDecision() (digest string, ok bool) {
-	text, err := proxywasm.GetProperty(authorized)
-	if err != nil {
+	text, ok := property(authorized)
+	if !ok {
 		return "", false
 	}
 	said, ok := verdict.ParseFilter(string(text))
@@ -146,6 +161,7 @@ func (s *stream) readDecision() (digest string, ok bool) {
 		return "", false
 	}
 	s.requestID, s.tenant, s.agent = said.RequestID, said.Tenant, said.Agent
+	var err error
 	if said.HashKey != "" {
 		if s.secrets.HashKey, err = base64.RawURLEncoding.DecodeString(said.HashKey); err != nil {
 			return "", false
@@ -161,43 +177,59 @@ func (s *stream) readDecision() (digest string, ok bool) {
 }
 
 // begin makes the plan for a request whose rules are known.
-func (s *stream) begin() types.Action {
-	plan, refusal := s.rules.Request(&s.request.body, s.header, s.request.done && s.request.size == 0, &s.secrets)
+func (s *stream) begin(header inspect.Header) types.Action {
+	plan, refusal := s.rules.Request(&s.request.body, header, s.request.done && s.request.size == 0, &s.secrets)
 	s.request.plan = plan
 	if refusal != nil && !s.tolerates(&s.request, refusal) {
 		return s.refuse(refusal)
 	}
 	s.request.body.Expect(s.tenant, s.agent)
 	var room [8]string
-	for _, name := range s.rules.RequestDrop(room[:0], s.header) {
+	for _, name := range s.rules.RequestDrop(room[:0], header) {
 		if err := proxywasm.RemoveHttpRequestHeader(name); err != nil {
 			return s.refuse(&problem.Unavailable)
 		}
 	}
-	if s.request.plan == inspect.Hold && !s.request.ahead {
+	if s.request.plan != inspect.Hold {
+		return types.ActionContinue
+	}
+	s.length = announced(header)
+	for i, name := range inspect.Digests {
+		s.digests[i] = header.Has(name)
+	}
+	if !s.request.ahead {
 		return types.ActionPause
 	}
-	if s.request.plan == inspect.Hold && !s.describeNoBody() {
+	if header.Has("content-length") && proxywasm.RemoveHttpRequestHeader("content-length") != nil || !s.removeDigests() {
 		return s.refuse(&problem.Unavailable)
 	}
-	s.header = nil
 	return types.ActionContinue
 }
 
-// describeNoBody removes what headers say of a body that may change, where they go
-// before it was checked.
-func (s *stream) describeNoBody() bool {
-	for _, name := range append([]string{"content-length"}, inspect.Digests[:]...) {
-		if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
+// announced returns the length that a request says its body has, and -1 without one or
+// if it is written in another way than strconv does.
+func announced(header inspect.Header) int {
+	text := header.Get("content-length")
+	if n, err := strconv.Atoi(text); err == nil && n >= 0 && (text[0] != '0' || text == "0") && text[0] != '+' {
+		return n
+	}
+	return -1
+}
+
+// removeDigests removes what headers say of the bytes of a body that has changed, or
+// may yet.
+func (s *stream) removeDigests() bool {
+	for i, there := range s.digests {
+		if there && proxywasm.RemoveHttpRequestHeader(inspect.Digests[i]) != nil {
 			return false
 		}
 	}
 	return true
 }
 
-// OnHttpRequestBody checks a piece of the body, and lets the request go on after
+// requestBody checks a piece of the body, and lets the request go on after
 // the last.
-func (s *stream) OnHttpRequestBody(size int, end bool) types.Action {
+func (s *stream) requestBody(size int, end bool) types.Action {
 	s.request.done = end
 	switch {
 	case s.refused:
@@ -218,9 +250,9 @@ func (s *stream) OnHttpRequestBody(size int, end bool) types.Action {
 	return types.ActionPause
 }
 
-// OnHttpRequestTrailers ends a body that has trailers. They do not go on: what
+// requestTrailers ends a body that has trailers. They do not go on: what
 // they say is checked by nobody.
-func (s *stream) OnHttpRequestTrailers(int) types.Action {
+func (s *stream) requestTrailers() types.Action {
 	s.request.done = true
 	if s.refused {
 		return types.ActionPause
@@ -300,40 +332,33 @@ func (s *stream) finishRequest() bool {
 		s.release(r)
 		return true
 	}
-	if changed {
-		for _, name := range inspect.Digests {
-			if s.header.Has(name) && proxywasm.RemoveHttpRequestHeader(name) != nil {
-				s.refuse(&problem.Unavailable)
-				return false
-			}
-		}
+	if changed && !s.removeDigests() {
+		s.refuse(&problem.Unavailable)
+		return false
 	}
 	if r.body.Quarantined() && proxywasm.AddHttpRequestHeader(inspect.QuarantineHeader, r.body.Quarantine()) != nil {
 		s.refuse(&problem.Unavailable)
 		return false
 	}
-	size := strconv.Itoa(len(r.out))
-	if s.header.Get("content-length") != size && proxywasm.ReplaceHttpRequestHeader("content-length", size) != nil {
+	if n := len(r.out); n != s.length && proxywasm.ReplaceHttpRequestHeader("content-length", strconv.Itoa(n)) != nil {
 		s.refuse(&problem.Unavailable)
 		return false
 	}
-	s.header = nil
 	s.release(r)
 	return true
 }
 
-// OnHttpResponseHeaders decorates the response, whoever made it, and makes the
+// responseHeaders decorates the response, whoever made it, and makes the
 // plan for the body of one that the upstream made.
-func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
+func (s *stream) responseHeaders(end bool) types.Action {
 	s.answered = true
 	if s.refused || s.rules == nil {
 		return types.ActionContinue
 	}
-	list, err := proxywasm.GetHttpResponseHeaders()
+	header, err := s.plugin.headers(responseHeaders)
 	if err != nil {
 		return s.refuse(&problem.Unavailable)
 	}
-	header := inspect.Header(list)
 	r := &s.response
 	rewritten := false
 	// Who made a success is asked only before it is refused: what else than an
@@ -362,12 +387,12 @@ func (s *stream) OnHttpResponseHeaders(_ int, end bool) types.Action {
 
 // fromUpstream reports whether the response came from an upstream.
 func fromUpstream() bool {
-	details, err := proxywasm.GetProperty(codeDetails)
-	return err == nil && string(details) == viaUpstream
+	details, ok := property(codeDetails)
+	return ok && string(details) == viaUpstream
 }
 
-// OnHttpResponseBody rewrites a piece of the response.
-func (s *stream) OnHttpResponseBody(size int, end bool) types.Action {
+// responseBody rewrites a piece of the response.
+func (s *stream) responseBody(size int, end bool) types.Action {
 	r := &s.response
 	if s.refused || r.plan == inspect.Pass {
 		return types.ActionContinue
@@ -425,11 +450,11 @@ func (s *stream) replaceHeld() bool {
 	return true
 }
 
-// OnHttpResponseTrailers ends a response that has trailers, which are searched like
+// responseTrailers ends a response that has trailers, which are searched like
 // text. What was held back of a stream until more would come has no place to go any
 // more, so that a stream that ends in the middle of what looks like a finding breaks
 // off.
-func (s *stream) OnHttpResponseTrailers(int) types.Action {
+func (s *stream) responseTrailers() types.Action {
 	r := &s.response
 	if s.refused || r.plan == inspect.Pass || r.done {
 		return types.ActionContinue
@@ -530,10 +555,11 @@ func (s *stream) refuse(p inspect.Refusal) types.Action {
 	return types.ActionPause
 }
 
-// OnHttpStreamDone releases what a stream that broke off still has.
-func (s *stream) OnHttpStreamDone() {
+// end releases what a stream that broke off still has.
+func (s *stream) end() {
 	s.release(&s.request)
 	s.release(&s.response)
+	s.plugin.streams.put(s)
 }
 
 // release accounts for a body that is done with and gives what it used to others.

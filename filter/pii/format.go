@@ -19,7 +19,8 @@ const (
 	SSE
 	// Multipart is multipart/form-data (RFC 7578): parts with a type of their own.
 	Multipart
-	numFormats
+	// NumFormats is how many formats there are.
+	NumFormats
 )
 
 // String returns the format's name in lower case, such as "ndjson".

@@ -33,7 +33,7 @@ type parts struct {
 	rest      []byte // what was read and not dealt with
 	virtual   int    // bytes in front of rest that the body does not have
 	header    *Rewriter
-	inner     [numFormats]*Rewriter
+	inner     [NumFormats]*Rewriter
 	current   *Rewriter // of the part's body; nil when it passes as it is
 	limit     int       // index of the part's limit, or -1
 	left      int       // bytes that it may still have

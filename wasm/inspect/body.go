@@ -28,18 +28,18 @@ type Body struct {
 // begin prepares for a body.
 func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
 	*b = Body{rules: rules, use: as, secrets: secrets, shadow: r.policy.Modes.PII != content.Enforce}
+	if idle := &r.idle[as.index()]; len(*idle) > 0 {
+		last := (*idle)[len(*idle)-1]
+		b.rewriter, b.scanner = last.rewriter, last.scanner
+		*idle = (*idle)[:len(*idle)-1]
+		r.suspect(b)
+		b.give(secrets)
+		return
+	}
 	entities := rules.PII
 	entities.Custom = r.policy.Custom
 	if b.shadow {
 		entities = unblocked(entities)
-	}
-	if idle := r.idle[as]; len(idle) > 0 {
-		last := idle[len(idle)-1]
-		b.rewriter, b.scanner = last.rewriter, last.scanner
-		r.idle[as] = idle[:len(idle)-1]
-		r.suspect(b)
-		b.give(secrets)
-		return
 	}
 	texts := r.texts(b, as)
 	r.suspect(b)
@@ -119,13 +119,13 @@ func (r *Rules) End(b *Body) {
 	if b.rewriter == nil {
 		return
 	}
-	if idle := r.idle[b.use]; len(idle) < maxIdle {
+	if idle := &r.idle[b.use.index()]; len(*idle) < maxIdle {
 		b.rewriter.Reset()
 		if b.scanner != nil {
 			b.scanner.Reset()
 		}
 		b.give(nil)
-		r.idle[b.use] = append(idle, reader{b.rewriter, b.scanner})
+		*idle = append(*idle, reader{b.rewriter, b.scanner})
 	}
 	b.rewriter, b.scanner = nil, nil
 }

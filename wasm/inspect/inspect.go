@@ -21,8 +21,8 @@ import (
 type Rules struct {
 	policy *content.Policy
 	cors   *cors.Matcher
-	scores *poison.Set      // of requests' texts; nil when there are none
-	idle   map[use][]reader // of bodies that are done, for those to come
+	scores *poison.Set                  // of requests' texts; nil when there are none
+	idle   [2 * pii.NumFormats][]reader // of bodies that are done, for those to come, by use.index
 }
 
 // reader is what reads a body.
@@ -35,6 +35,13 @@ type reader struct {
 type use struct {
 	response bool
 	format   pii.Format
+}
+
+func (u use) index() int {
+	if u.response {
+		return int(pii.NumFormats + u.format)
+	}
+	return int(u.format)
 }
 
 // maxIdle bounds the rewriters that a policy keeps for each use.
@@ -60,7 +67,7 @@ func Compile(wire []byte) (*Rules, error) {
 }
 
 func newRules(policy *content.Policy, matcher *cors.Matcher) *Rules {
-	return &Rules{policy: policy, cors: matcher, idle: make(map[use][]reader)}
+	return &Rules{policy: policy, cors: matcher}
 }
 
 // Unknown stands in where no policy is known: it allows no origin and sets the

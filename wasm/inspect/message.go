@@ -40,6 +40,15 @@ func (h Header) Has(name string) bool {
 	return false
 }
 
+// Clone returns a copy that has nothing in common with h.
+func (h Header) Clone() Header {
+	out := make(Header, len(h))
+	for i := range h {
+		out[i] = [2]string{strings.Clone(h[i][0]), strings.Clone(h[i][1])}
+	}
+	return out
+}
+
 // Plan is what is done with a message's body.
 type Plan uint8
 
