@@ -366,15 +366,18 @@ func (s *Store) Records(ctx context.Context, tenant, kind string, after int64, l
 			return err
 		}
 		behind := qdrant.NewRange(fieldSeq, &qdrant.Range{Gt: qdrant.PtrOf(float64(after))})
-		if err := r.scan(ctx, kindRecord, []*qdrant.Condition{qdrant.NewMatchKeyword(fieldOf, of), behind}, func(p *stored) error {
-			rec, err := r.openRecord(p)
-			list = append(list, rec)
-			return err
-		}); err != nil {
+		page, err := r.page(ctx, kindRecord, []*qdrant.Condition{qdrant.NewMatchKeyword(fieldOf, of), behind},
+			&qdrant.OrderBy{Key: fieldSeq, Direction: qdrant.Direction_Asc.Enum()}, limit)
+		if err != nil {
 			return err
 		}
-		slices.SortFunc(list, func(a, b memory.Record) int { return cmp.Compare(a.Seq, b.Seq) })
-		list = list[:min(limit, len(list))]
+		for _, p := range page {
+			rec, err := r.openRecord(p)
+			if err != nil {
+				return err
+			}
+			list = append(list, rec)
+		}
 		return nil
 	})
 	return list, err

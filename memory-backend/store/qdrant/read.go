@@ -172,48 +172,6 @@ func notFoundIf(missing bool) error {
 	return nil
 }
 
-// place orders memories as a listing does.
-func place(o memory.Order) func(a, b *memory.Memory) int {
-	sign := 1
-	if o == memory.NewestFirst {
-		sign = -1
-	}
-	return func(a, b *memory.Memory) int {
-		return sign * cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Seq, b.Seq))
-	}
-}
-
-// List implements memory.Store. It reads all memories that may be selected and keeps what is asked for.
-func (s *Store) List(ctx context.Context, tenant string, q memory.ListQuery) (list []*memory.Memory, total int, err error) {
-	order := place(q.Order)
-	_, err = s.read(ctx, tenant, func(r *reading) error {
-		list, total = nil, 0
-		most := q.Offset + q.Limit
-		return errors.Join(r.each(ctx, q.Filter, func(m *memory.Memory) error {
-			total++
-			if q.After == nil || order(m, &memory.Memory{Created: q.After.Created, Seq: q.After.Seq}) > 0 {
-				list = append(list, m)
-			}
-			if len(list) > 2*most+scanStep { // memory for what is asked for, not for all there is
-				slices.SortFunc(list, order)
-				clear(list[most:])
-				list = list[:most]
-			}
-			return nil
-		}))
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	slices.SortFunc(list, order)
-	list = list[min(q.Offset, len(list)):]
-	list = list[:min(q.Limit, len(list))]
-	if !q.Total {
-		total = -1
-	}
-	return list, total, nil
-}
-
 // Search implements memory.Store. Qdrant ranks by the products of sparse vectors: what a term weighs in a memory
 // stands in the point, and how rare it is among the tenant's memories in the query. (The collection's own measure
 // of that would count the other tenants, too.)

@@ -39,6 +39,7 @@ type State struct {
 	Points   map[string]*qdrant.PointStruct // by id
 	Requests []proto.Message
 	Keys     map[string]bool // api-keys that were sent
+	Returned int             // points that were handed out by Scroll
 
 	// Before is called with the name of each method that is called; an error that it returns is the answer.
 	Before func(method string) error
@@ -220,6 +221,7 @@ func (s *Server) Scroll(_ context.Context, r *qdrant.ScrollPoints) (*qdrant.Scro
 		}
 		answer.Result = append(answer.Result, &qdrant.RetrievedPoint{Id: p.Id, Payload: p.Payload})
 	}
+	s.Returned += len(answer.Result)
 	return answer, nil
 }
 
