@@ -111,7 +111,8 @@ func (o *dataOptions) keyring(ctx context.Context, create bool) (*crypt.Keyring,
 // open opens the files of the options.
 func (o *dataOptions) open(ctx context.Context, create bool) (*sqlite.Store, *crypt.Keyring, error) {
 	if o.qdrant.url != "" {
-		return nil, nil, usageError{errors.New("this is for files: --qdrant keeps none")}
+		return nil, nil, usageError{errors.New("this is for files, and --qdrant keeps none: make a snapshot of the collection with Qdrant " +
+			"(POST /collections/" + o.qdrant.collection + "/snapshots), and keep a copy of " + o.keys + " with it")}
 	}
 	if !create {
 		if _, err := os.Stat(o.data); err != nil {

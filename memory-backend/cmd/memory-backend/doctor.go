@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memgate/memgate/memory-backend/crypt"
+	"github.com/memgate/memgate/memory-backend/store/qdrant"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
@@ -44,7 +45,8 @@ func newDoctor(env func(string) (string, bool)) *cobra.Command {
 		Short: "Check the data directory, its keys and every tenant's file",
 		Long: `doctor looks at everything that the service needs and changes nothing: the modes of directories and files, room on
 the disk, the master key and each tenant's wrapped keys, and for each file whose it is, whether SQLite finds it
-sound, and whether its keys open it. The service can run meanwhile.
+sound, and whether its keys open it. With --qdrant it looks at the collection, its indexes and, tenant by tenant, whether
+the keys open all that it holds. The service can run meanwhile.
 
 Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage.`,
 		Args: usageArgs(cobra.NoArgs),
@@ -54,9 +56,6 @@ Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage.`,
 			}
 			if err := o.check(); err != nil {
 				return usageError{err}
-			}
-			if o.qdrant.url != "" {
-				return usageError{errors.New("this is for files: --qdrant keeps none")}
 			}
 			if _, err := os.Stat(o.data); err != nil {
 				return fmt.Errorf("data directory: %w", err)
@@ -91,7 +90,10 @@ func (d *doctor) examine(ctx context.Context, o *dataOptions, room int64) int {
 	keys, err := o.keyring(ctx, false)
 	d.check("master key", err)
 	if err != nil {
-		return 0 // without it no file opens
+		return 0 // without it nothing opens
+	}
+	if o.qdrant.url != "" {
+		return d.examineQdrant(ctx, o, keys)
 	}
 	files, err := filepath.Glob(filepath.Join(o.data, "*.db"))
 	d.check("data directory", err)
@@ -115,6 +117,34 @@ func (d *doctor) examine(ctx context.Context, o *dataOptions, room int64) int {
 		d.check("keys "+filepath.Base(path), err)
 	}
 	return len(files)
+}
+
+// examineQdrant checks the collection and what it holds of each tenant, and returns how many tenants there are.
+func (d *doctor) examineQdrant(ctx context.Context, o *dataOptions, keys *crypt.Keyring) (tenants int) {
+	c, err := o.qdrant.config()
+	if err != nil {
+		d.check("qdrant", err)
+		return 0
+	}
+	c.Keys, c.Existing = keys, true
+	store, err := qdrant.Open(ctx, c)
+	d.check("qdrant", err)
+	if err != nil {
+		return 0
+	}
+	err = keys.List(func(k crypt.Status) bool {
+		tenants++
+		if k.Damaged {
+			d.check("keys "+k.Tenant, errors.New("they are damaged"))
+			return true
+		}
+		_, err := store.Inspect(ctx, k.Tenant)
+		d.check(fmt.Sprintf("tenant %q", k.Tenant), err)
+		return ctx.Err() == nil
+	})
+	d.check("directory of the keys", errors.Join(err, ctx.Err()))
+	d.check("qdrant", store.Close())
+	return tenants
 }
 
 // private returns an error that names what below a directory others can reach.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,12 +26,14 @@ const defaultQdrantPort = 6334
 type qdrantOptions struct {
 	url        string
 	apiKeyFile string
+	caFile     string
 	collection string
 }
 
 func (o *qdrantOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.url, "qdrant", "", "gRPC interface of a Qdrant that keeps the memories instead of files: https://HOST:6334, or http on a private network")
 	f.StringVar(&o.apiKeyFile, "qdrant-api-key-file", "", "file with the API key of the Qdrant")
+	f.StringVar(&o.caFile, "qdrant-ca", "", "file with the authorities (PEM) of the Qdrant's certificate, instead of those of the machine")
 	f.StringVar(&o.collection, "qdrant-collection", "memories", "collection in the Qdrant; made when it is missing")
 }
 
@@ -48,6 +51,18 @@ func (o *qdrantOptions) config() (c qdrant.Config, err error) {
 	}
 	if at.Scheme == "https" {
 		c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if o.caFile != "" {
+		text, err := os.ReadFile(o.caFile)
+		if err != nil {
+			return c, fmt.Errorf("--qdrant-ca: %w", err)
+		}
+		if c.TLS == nil {
+			return c, errors.New("--qdrant-ca is for --qdrant https://…")
+		}
+		if c.TLS.RootCAs = x509.NewCertPool(); !c.TLS.RootCAs.AppendCertsFromPEM(text) {
+			return c, errors.New("--qdrant-ca holds no certificate")
+		}
 	}
 	if o.apiKeyFile != "" {
 		key, err := os.ReadFile(o.apiKeyFile)
@@ -82,11 +97,29 @@ func (o *dataOptions) openStore(ctx context.Context, create bool) (memory.Store,
 }
 
 // openQdrant opens the Qdrant of the options.
-func (o *dataOptions) openQdrant(ctx context.Context, keys *crypt.Keyring) (*qdrant.Store, error) {
+func (o *dataOptions) openQdrant(ctx context.Context, keys *crypt.Keyring) (memory.Store, error) {
 	c, err := o.qdrant.config()
 	if err != nil {
 		return nil, usageError{err}
 	}
 	c.Keys = keys
-	return qdrant.Open(ctx, c)
+	var h held
+	if c.Holder, h.file, err = o.holder(); err != nil {
+		return nil, err
+	}
+	if h.Store, err = qdrant.Open(ctx, c); err != nil {
+		if h.file != nil {
+			err = errors.Join(err, h.file.Close())
+		}
+		return nil, err
+	}
+	return h, nil
+}
+
+// claim waits until a command may write, where one process does at a time.
+func claim(ctx context.Context, s memory.Store) error {
+	if h, ok := s.(held); ok {
+		return h.Claim(ctx)
+	}
+	return nil
 }

@@ -137,6 +137,11 @@ func (o *dataOptions) guard(ctx context.Context, create bool) (*rights.Guard, fu
 	if err != nil {
 		return nil, nil, err
 	}
+	if create {
+		if err := claim(ctx, store); err != nil {
+			return nil, nil, errors.Join(err, store.Close())
+		}
+	}
 	return &rights.Guard{Store: store, Now: time.Now}, store.Close, nil
 }
 

@@ -185,13 +185,22 @@ func rotateTenants(ctx context.Context, out io.Writer, o *dataOptions, k *crypt.
 	if !reencrypt {
 		return nil
 	}
-	store, _, err := o.open(ctx, false)
+	store, _, err := o.openStore(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := claim(ctx, store); err != nil {
+		return fmt.Errorf("%w, and call this again with --re-encrypt; what the old keys sealed opens meanwhile", err)
+	}
+	engine, ok := store.(interface {
+		Reencrypt(ctx context.Context, tenant string) (int, error)
+	})
+	if !ok {
+		return errors.New("this engine cannot re-encrypt")
+	}
 	for i, t := range tenants {
-		rows, err := store.Reencrypt(ctx, t)
+		rows, err := engine.Reencrypt(ctx, t)
 		if err != nil {
 			return fmt.Errorf("tenant %q: %w", t, err)
 		}

@@ -52,6 +52,9 @@ the service first; the files stay until you remove them.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, target.Close()) }()
+			if err := claim(cmd.Context(), target); err != nil {
+				return err
+			}
 			return migrate(cmd.Context(), source, target, only, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}

@@ -44,7 +44,7 @@ func TestMigrate(t *testing.T) {
 			if method == "Upsert" {
 				writes++
 			}
-			if writes > 2 {
+			if writes > 3 { // the first says who writes
 				return status.Error(codes.Unavailable, "gone")
 			}
 			return nil

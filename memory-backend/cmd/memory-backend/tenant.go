@@ -85,7 +85,10 @@ service must not run meanwhile. Backups that hold the tenant's keys can still be
 			if err != nil {
 				return err
 			}
-			dropped, err := store.DropTenant(cmd.Context(), args[0])
+			var dropped memory.Dropped
+			if err = claim(cmd.Context(), store); err == nil {
+				dropped, err = store.DropTenant(cmd.Context(), args[0])
+			}
 			if errors.Is(err, memory.ErrNotFound) {
 				return fmt.Errorf("there is no tenant %q", args[0])
 			}

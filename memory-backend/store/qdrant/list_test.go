@@ -14,14 +14,14 @@ import (
 func TestListingsReadWhatTheyGive(t *testing.T) {
 	server, port := qdranttest.Serve(t)
 	s := openStore(t, config(t, port))
-	const n = 700
+	const n = 220
 	var all []*memory.Memory
 	for i := range n {
 		m := &memory.Memory{ID: fmt.Sprint(i), Agent: "bot", Type: "fact", Content: "words", Status: memory.StatusActive, Metadata: []byte(fmt.Sprintf(`{"n":%d}`, i))}
-		if i%100 > 2 { // three of each hundred have no time, and those from 300 to 599 the same
+		if i%100 > 2 { // three of each hundred have no time, and those from 20 to 179 the same
 			at := i
-			if i >= 300 && i < 600 {
-				at = 300
+			if i >= 20 && i < 180 {
+				at = 20
 			}
 			m.Created = start.Add(time.Duration(at) * time.Second)
 		}
@@ -31,9 +31,9 @@ func TestListingsReadWhatTheyGive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []memory.Order{memory.NewestFirst, memory.OldestFirst} {
-		for _, f := range []memory.Filter{nil, memory.Cond{Field: memory.FieldMetadata, Key: "n", Op: memory.OpGte, Values: []any{100.0}}} {
+		for _, f := range []memory.Filter{nil, memory.Cond{Field: memory.FieldMetadata, Key: "n", Op: memory.OpGte, Values: []any{50.0}}} {
 			whole, total, err := s.List(t.Context(), "a", memory.ListQuery{Filter: f, Order: o, Limit: n, Total: true})
-			if want := map[bool]int{true: n, false: n - 100}[f == nil]; err != nil || total != want || len(whole) != want {
+			if want := map[bool]int{true: n, false: n - 50}[f == nil]; err != nil || total != want || len(whole) != want {
 				t.Fatalf("order %d: %d of %d memories, %v", o, len(whole), total, err)
 			}
 			order := place(o)
@@ -42,11 +42,11 @@ func TestListingsReadWhatTheyGive(t *testing.T) {
 					t.Fatalf("order %d: %s before %s", o, whole[i].ID, whole[i+1].ID)
 				}
 			}
-			for _, limit := range []int{1, 7, 97} { // page by page it is the same
+			for _, limit := range []int{1, 37} { // page by page it is the same
 				q, at := memory.ListQuery{Filter: f, Order: o, Limit: limit}, 0
 				for {
-					if limit == 1 && at == 20 {
-						break // 700 pages say no more
+					if limit == 1 && at == 10 {
+						break // 220 pages say no more
 					}
 					page, _, err := s.List(t.Context(), "a", q)
 					if err != nil {
@@ -68,7 +68,7 @@ func TestListingsReadWhatTheyGive(t *testing.T) {
 					q.After = &memory.Position{Created: last.Created, Seq: last.Seq}
 				}
 			}
-			for _, offset := range []int{5, 299} {
+			for _, offset := range []int{150} {
 				page, _, err := s.List(t.Context(), "a", memory.ListQuery{Filter: f, Order: o, Offset: offset, Limit: 3})
 				if err != nil || len(page) != 3 || page[0].ID != whole[offset].ID || page[2].ID != whole[offset+2].ID {
 					t.Errorf("order %d, offset %d: %v", o, offset, err)

@@ -399,6 +399,9 @@ func (s *Store) DropTenant(ctx context.Context, name string) (memory.Dropped, er
 	case <-ctx.Done():
 		return dropped, ctx.Err()
 	}
+	if _, err := s.lease.hold(ctx); err != nil {
+		return dropped, err
+	}
 	r := reading{store: s, name: name}
 	if n, err := r.count(ctx, kindMemory); err == nil {
 		dropped.Memories = n

@@ -3,8 +3,8 @@
 //
 // What a point says is sealed with the keys of its tenant; what Qdrant compares is a keyed hash, a time, a type
 // or a status. Each write is one request that Qdrant carries out as a whole: what it takes away is overwritten
-// by points without content, which are then deleted. Writers of one tenant take turns within a process, so one
-// process may write to a tenant at a time.
+// by points without content, which are then deleted. Writers of one tenant take turns within a process, and one process
+// at a time writes: the one that holds the lease of the collection.
 package qdrant
 
 import (
@@ -37,15 +37,26 @@ type Config struct {
 	Tries      int           // of a request that Qdrant did not get or could not take; 4 when 0
 	Keys       *crypt.Keyring
 	Random     io.Reader // for ids of changes
+
+	// Holder names this process among those that may write, of which one does at a time. A process that is
+	// known to have taken the place of one that ended may have its name; "" for one of its own.
+	Holder string
+	// Lease is how long a process that has ended without saying so keeps others from writing; 15 s when 0.
+	Lease time.Duration
+
+	// Existing makes Open fail where the collection or an index of it is missing, instead of making it.
+	Existing bool
 }
 
 // Store implements memory.Store.
 type Store struct {
 	Config
 	client *qdrant.Client
+	lease  *lease
 
-	mu      sync.Mutex
-	tenants map[string]*tenant
+	mu         sync.Mutex
+	tenants    map[string]*tenant
+	generation int // of what is known of tenants
 }
 
 var _ memory.Store = (*Store)(nil)
@@ -54,6 +65,7 @@ var _ memory.Store = (*Store)(nil)
 type tenant struct {
 	turn chan struct{} // holds one token: who took it writes
 	last int64         // the number given last; -1 when it is not known
+	of   int           // the generation in which it was known
 }
 
 // Fields of a point's payload.
@@ -101,6 +113,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Tries <= 0 {
 		c.Tries = 4
 	}
+	if c.Lease <= 0 {
+		c.Lease = 15 * time.Second
+	}
 	client, err := qdrant.NewClient(&qdrant.Config{
 		Host: c.Host, Port: c.Port, APIKey: c.APIKey, UseTLS: c.TLS != nil, TLSConfig: c.TLS, SkipCompatibilityCheck: true,
 		GrpcOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.MaxCallSendMsgSize(64<<20))},
@@ -109,11 +124,37 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("qdrant: %w", err)
 	}
 	s := &Store{Config: c, client: client, tenants: make(map[string]*tenant)}
-	if err := s.setUp(ctx); err != nil {
+	if s.lease, err = newLease(s); err == nil {
+		if c.Existing {
+			err = s.present(ctx)
+		} else {
+			err = s.setUp(ctx)
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	return s, nil
 }
+
+// indexes are those of the collection. That of the tenant says that it is one.
+var indexes = func() (list []struct {
+	field string
+	kind  qdrant.FieldType
+}) {
+	for kind, fields := range [][]string{
+		qdrant.FieldType_FieldTypeKeyword: {fieldTenant, fieldKind, fieldOf, fieldTerms, fieldLabels, fieldSame, "agent", "user", "app", "run", "type", "status", "held", "hold"},
+		qdrant.FieldType_FieldTypeInteger: {fieldSeq, fieldUntil, fieldBeat, fieldCreated, "updated", "expires", "provisional", "expired_at"},
+	} {
+		for _, field := range fields {
+			list = append(list, struct {
+				field string
+				kind  qdrant.FieldType
+			}{field, qdrant.FieldType(kind)})
+		}
+	}
+	return list
+}()
 
 // setUp makes what is missing. It can be repeated, and by several at once.
 func (s *Store) setUp(ctx context.Context) error {
@@ -137,22 +178,12 @@ func (s *Store) setUp(ctx context.Context) error {
 				return errors.Join(err, errors.New("qdrant: the collection cannot be made"))
 			}
 		}
-		index := func(field string, kind qdrant.FieldType, params *qdrant.PayloadIndexParams) error {
-			_, err := s.client.CreateFieldIndex(ctx, &qdrant.CreateFieldIndexCollection{CollectionName: s.Collection,
-				Wait: qdrant.PtrOf(true), FieldName: field, FieldType: kind.Enum(), FieldIndexParams: params})
-			return err
-		}
-		tenant := qdrant.NewPayloadIndexParamsKeyword(&qdrant.KeywordIndexParams{IsTenant: qdrant.PtrOf(true)})
-		if err := index(fieldTenant, qdrant.FieldType_FieldTypeKeyword, tenant); err != nil {
-			return err
-		}
-		for _, field := range []string{fieldKind, fieldOf, fieldTerms, fieldLabels, fieldSame, "agent", "user", "app", "run", "type", "status", "held", "hold"} {
-			if err := index(field, qdrant.FieldType_FieldTypeKeyword, nil); err != nil {
-				return err
+		for _, index := range indexes {
+			request := &qdrant.CreateFieldIndexCollection{CollectionName: s.Collection, Wait: qdrant.PtrOf(true), FieldName: index.field, FieldType: index.kind.Enum()}
+			if index.field == fieldTenant {
+				request.FieldIndexParams = qdrant.NewPayloadIndexParamsKeyword(&qdrant.KeywordIndexParams{IsTenant: qdrant.PtrOf(true)})
 			}
-		}
-		for _, field := range []string{fieldSeq, fieldUntil, "created", "updated", "expires", "provisional", "expired_at"} {
-			if err := index(field, qdrant.FieldType_FieldTypeInteger, nil); err != nil {
+			if _, err := s.client.CreateFieldIndex(ctx, request); err != nil {
 				return err
 			}
 		}
@@ -209,19 +240,23 @@ func codeOf(err error) codes.Code {
 	return codes.Unknown
 }
 
-// Ready implements memory.Store.
+// Ready implements memory.Store. A process is not ready while another one writes, so that of several that are asked by their
+// readiness one gets all requests, and the next when it ends.
 func (s *Store) Ready(ctx context.Context) error {
-	return s.call(ctx, func(ctx context.Context) error {
+	if err := s.call(ctx, func(ctx context.Context) error {
 		exists, err := s.client.CollectionExists(ctx, s.Collection)
 		if err == nil && !exists {
 			err = errors.New("the collection is gone")
 		}
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	return s.lease.ready(ctx)
 }
 
 // Close implements memory.Store. Calls under way fail.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error { return errors.Join(s.lease.release(), s.client.Close()) }
 
 // keys returns the keys of a tenant; nil when there is no such tenant.
 func (s *Store) keys(ctx context.Context, tenant string, fresh bool) (*crypt.Tenant, error) {

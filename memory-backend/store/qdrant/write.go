@@ -36,6 +36,10 @@ func (s *Store) write(ctx context.Context, name string, create bool, do func(*wr
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if _, err := s.lease.hold(ctx); err != nil {
+		return err
+	}
+	s.known(state)
 	k, err := s.keys(ctx, name, true)
 	if err != nil {
 		return err
@@ -118,9 +122,19 @@ func (w *writing) commit(ctx context.Context) error {
 			fieldTenant: qdrant.NewValueString(crypt.FileName(w.name)), fieldKind: qdrant.NewValueString(kindGone)}}
 		points, gone = append(points, p.proto()), append(gone, qdrant.NewIDUUID(id))
 	}
+	// What was read may have taken long, and have become old.
+	until, err := w.store.lease.hold(ctx)
+	if err != nil {
+		return err
+	}
+	if !w.store.known(w.state) {
+		return ErrOtherWriter
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	// Whatever comes of it, these numbers are not given again.
 	w.state.last = w.last
-	err := w.store.call(ctx, func(ctx context.Context) error {
+	err = w.store.call(ctx, func(ctx context.Context) error {
 		done, err := w.store.client.Upsert(ctx, &qdrant.UpsertPoints{CollectionName: w.store.Collection, Wait: qdrant.PtrOf(true),
 			Ordering: &qdrant.WriteOrdering{Type: qdrant.WriteOrderingType_Strong}, Points: points})
 		if err == nil && done.GetStatus() != qdrant.UpdateStatus_Completed {

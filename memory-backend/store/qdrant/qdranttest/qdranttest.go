@@ -4,6 +4,7 @@ package qdranttest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -53,8 +54,15 @@ type collections struct {
 	*Server
 }
 
-func (c collections) Get(ctx context.Context, r *qdrant.GetCollectionInfoRequest) (*qdrant.GetCollectionInfoResponse, error) {
-	return c.UnimplementedCollectionsServer.Get(ctx, r)
+func (c collections) Get(_ context.Context, r *qdrant.GetCollectionInfoRequest) (*qdrant.GetCollectionInfoResponse, error) {
+	if c.Made.GetCollectionName() != r.CollectionName {
+		return nil, status.Error(codes.NotFound, "no such collection")
+	}
+	schema := make(map[string]*qdrant.PayloadSchemaInfo)
+	for field := range c.Indexes {
+		schema[field] = new(qdrant.PayloadSchemaInfo)
+	}
+	return &qdrant.GetCollectionInfoResponse{Result: &qdrant.CollectionInfo{PayloadSchema: schema}}, nil
 }
 
 func (c collections) Delete(ctx context.Context, r *qdrant.DeleteCollection) (*qdrant.CollectionOperationResponse, error) {
@@ -152,6 +160,14 @@ func (s *Server) Upsert(_ context.Context, r *qdrant.UpsertPoints) (*qdrant.Poin
 	}
 	for _, p := range r.Points {
 		id := p.GetId().GetUuid()
+		switch old := s.Points[id]; {
+		case old == nil && r.GetUpdateMode() == qdrant.UpdateMode_UpdateOnly, old != nil && r.GetUpdateMode() == qdrant.UpdateMode_InsertOnly:
+			continue
+		case old != nil && r.UpdateFilter != nil:
+			if ok, err := meets(old, r.UpdateFilter); err != nil || !ok {
+				continue
+			}
+		}
 		s.Points[id] = p
 		if of := p.Payload["of"].GetStringValue(); of != "" {
 			if s.of[of] == nil {
@@ -161,6 +177,26 @@ func (s *Server) Upsert(_ context.Context, r *qdrant.UpsertPoints) (*qdrant.Poin
 		}
 	}
 	return done(), nil
+}
+
+// UpdateBatch sets members of the payloads of points.
+func (s *Server) UpdateBatch(_ context.Context, r *qdrant.UpdateBatchPoints) (*qdrant.UpdateBatchResponse, error) {
+	answer := new(qdrant.UpdateBatchResponse)
+	for _, o := range r.Operations {
+		set := o.GetSetPayload()
+		if set == nil || !r.GetWait() {
+			return nil, status.Error(codes.InvalidArgument, "no wait, or another operation")
+		}
+		for _, id := range set.PointsSelector.GetPoints().GetIds() {
+			if p := s.Points[id.GetUuid()]; p != nil {
+				p = proto.CloneOf(p)
+				maps.Copy(p.Payload, set.Payload)
+				s.Points[id.GetUuid()] = p
+			}
+		}
+		answer.Result = append(answer.Result, done().Result)
+	}
+	return answer, nil
 }
 
 // Delete deletes the points that a filter selects.
