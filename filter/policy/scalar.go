@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/memgate/memgate/filter/ratelimit"
 )
 
 // scalar is a type that is written as one YAML scalar. parse gets the text of
@@ -128,11 +130,7 @@ func (*Size) pattern() (string, string) { return `^[0-9]+(B|KiB|MiB|GiB)?$`, "64
 
 // Rate is a number of requests in a length of time, 60/m, with an optional
 // burst, "120/m burst 20". The units are s, m, h and d.
-type Rate struct {
-	Limit int           // requests
-	Per   time.Duration // in which they may come
-	Burst int           // how many of them may come at once; 0 for all
-}
+type Rate ratelimit.Rate
 
 // String is r in the form that the file takes.
 func (r Rate) String() string {
@@ -189,6 +187,9 @@ func (r *Rate) parse(text string) error {
 		if out.Burst == 0 {
 			return errors.New("must not have a burst of zero, which would refuse everything")
 		}
+	}
+	if out.Limit > 0 && ratelimit.Rate(out).Validate() != nil { // lint tells of a limit of zero
+		return errors.New("has a burst that would take more than a year to come back")
 	}
 	*r = out
 	return nil

@@ -107,6 +107,8 @@ func TestRate(t *testing.T) {
 		{"9/d", Rate{Limit: 9, Per: 24 * time.Hour}, ""},
 		{"120/m burst 20", Rate{Limit: 120, Per: time.Minute, Burst: 20}, ""},
 		{"0/m", Rate{Per: time.Minute}, ""}, // lint has more to say about it
+		{"1/d burst 366", Rate{Limit: 1, Per: 24 * time.Hour, Burst: 366}, ""},
+		{"1/d burst 367", Rate{}, "more than a year"},
 		{"60", Rate{}, "such as 60/m"},
 		{"60/min", Rate{}, "units"},
 		{"60/1m", Rate{}, "units"},
