@@ -89,6 +89,10 @@ func (a *Action) activity() int64 {
 	return 99
 }
 
+// AppendJSON appends the action as it stands in a log, as one JSON object without a line end
+// and without the number that entries of a log have.
+func (a *Action) AppendJSON(dst []byte) []byte { return a.appendLine(dst, -1) }
+
 // appendLine appends the action as one JSON object without a line end, as an event of OCSF's
 // class Entity Management. What memgate says of it stands in the member unmapped, under the
 // names that Action has in JSON. The number of the entry is left out when it is below zero.

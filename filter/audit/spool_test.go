@@ -206,7 +206,7 @@ func TestSpoolWithoutRoom(t *testing.T) {
 func TestActionIsOCSF(t *testing.T) {
 	a := action(uidOne)
 	a.ID, a.Host = "a\"b\u2028", strings.Repeat("h", 1000)
-	for _, line := range [][]byte{a.appendLine(nil, -1), a.appendLine(nil, 3)} {
+	for _, line := range [][]byte{a.AppendJSON(nil), a.appendLine(nil, 3)} {
 		var event map[string]any
 		if err := json.Unmarshal(line, &event); err != nil {
 			t.Fatalf("%v: %s", err, line)

@@ -29,14 +29,15 @@ func keyCommand() *cobra.Command {
 	return cmd
 }
 
-// keysAt returns where the policy file at path keeps its keys.
-func keysAt(path string) (server.Keys, recorder, error) {
+// keysAt returns where the policy file at path keeps its keys, and what records what a command
+// does to them.
+func keysAt(cmd *cobra.Command, path string) (server.Keys, recorder, error) {
 	p, _, err := policy.Load(path)
 	if err != nil {
 		return server.Keys{}, recorder{}, err
 	}
 	keys, err := server.KeysOf(p)
-	return keys, recorderOf(p), err
+	return keys, recorderOf(cmd, p), err
 }
 
 func keyCreateCommand() *cobra.Command {
@@ -55,7 +56,7 @@ func keyCreateCommand() *cobra.Command {
 		if *tenant == "" {
 			return usageError{fmt.Errorf("--tenant is required")}
 		}
-		keys, log, err := keysAt(*config)
+		keys, log, err := keysAt(cmd, *config)
 		if err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func keyListCommand() *cobra.Command {
 	}
 	config := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		keys, _, err := keysAt(*config)
+		keys, _, err := keysAt(cmd, *config)
 		if err != nil {
 			return err
 		}
@@ -154,7 +155,7 @@ func keyRevokeCommand() *cobra.Command {
 	config := configFlag(cmd)
 	after := cmd.Flags().Duration("after", 0, "revoke it only after this time, to overlap with its successor")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		keys, log, err := keysAt(*config)
+		keys, log, err := keysAt(cmd, *config)
 		if err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func keyRotateCommand() *cobra.Command {
 		if *overlap < 0 {
 			return usageError{fmt.Errorf("--overlap must not be negative")}
 		}
-		keys, log, err := keysAt(*config)
+		keys, log, err := keysAt(cmd, *config)
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,13 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"strconv"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/memgate/memgate/filter/apikey"
 	"github.com/memgate/memgate/filter/audit"
@@ -16,14 +19,21 @@ import (
 )
 
 // recorder leaves what a command does for the policy's audit log. The process that writes
-// the log takes it from there.
+// the log takes it from there. Where the log is standard output, which is not that of this
+// process, the lines go to out.
 type recorder struct {
 	spool *audit.Spool // nil when there is no file of a log
 	deny  bool         // what cannot be recorded is not to happen
+	out   io.Writer    // nil when there is no log at all
 }
 
-func recorderOf(p *policy.Policy) recorder {
-	return recorder{spool: server.ActionsOf(p), deny: p.Audit.OnFailure == "deny"}
+// recorderOf returns the recorder of a command with a policy.
+func recorderOf(cmd *cobra.Command, p *policy.Policy) recorder {
+	r := recorder{spool: server.ActionsOf(p), deny: p.Audit.OnFailure == "deny"}
+	if p.Audit.Mode != policy.ModeOff {
+		r.out = cmd.ErrOrStderr()
+	}
+	return r
 }
 
 // ready says why what grants something must not be done: it could not be recorded. What
@@ -40,7 +50,7 @@ func (r recorder) ready() error {
 
 // did records actions. They have been done, whatever the error is.
 func (r recorder) did(actions ...audit.Action) error {
-	if r.spool == nil {
+	if r.spool == nil && r.out == nil {
 		return nil
 	}
 	for i := range actions {
@@ -48,7 +58,13 @@ func (r recorder) did(actions ...audit.Action) error {
 		a.UID, a.Time = rand.Text(), time.Now().UTC()
 		a.Operator, a.SudoUser = operator(), os.Getenv("SUDO_USER")
 		a.Host, _ = os.Hostname()
-		if err := r.spool.Put(a); err != nil {
+		var err error
+		if r.spool != nil {
+			err = r.spool.Put(a)
+		} else {
+			_, err = r.out.Write(append(a.AppendJSON(nil), '\n'))
+		}
+		if err != nil {
 			return fmt.Errorf("it was done, but the audit log will not tell of it: %w", err)
 		}
 	}

@@ -79,7 +79,7 @@ func revoke(cmd *cobra.Command, config string, entries func(*policy.Policy) ([]r
 		for i := range all {
 			did = append(did, revoked(&all[i]))
 		}
-		if err := recorderOf(p).did(did...); err != nil {
+		if err := recorderOf(cmd, p).did(did...); err != nil {
 			return err
 		}
 		for i := range all {
@@ -124,7 +124,7 @@ func revokeSessionCommand() *cobra.Command {
 			if len(ended) == 0 {
 				return fmt.Errorf("no session has the id %s; 'memgate session list' shows them", args[0])
 			}
-			if err := recorderOf(p).did(audit.Action{Action: audit.Revoke, Object: "session", ID: args[0]}); err != nil {
+			if err := recorderOf(cmd, p).did(audit.Action{Action: audit.Revoke, Object: "session", ID: args[0]}); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "session %s has ended\n", args[0])
