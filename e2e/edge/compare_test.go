@@ -5,11 +5,50 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/memgate/memgate/e2e/harness"
 )
+
+// In shadow a body may name whom it likes, and the operator learns of it, as of what a header
+// names.
+func TestCompareInShadow(t *testing.T) {
+	s := harness.StartStack(t, func(yaml string) string {
+		return yaml + "\ncompare:\n  tenant: { headers: [X-Tenant-ID], body: [metadata.tenant] }\n  agent: { body: [metadata.agent] }\n" +
+			"tenant: { mode: shadow }\naccess: { mode: shadow }\n"
+	})
+	token := s.Token("acme", scopes)
+	if r := s.JSON(t, "POST", "/api/v2/agents", token, `{"agent_id":"helper"}`); r.Status != 201 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	for _, c := range []struct {
+		header, metadata string
+		shadow           []string
+	}{
+		{"acme", `{"tenant":"acme","agent":"helper"}`, nil},
+		{"evil", `{"tenant":"acme"}`, []string{"tenant:tenant_mismatch"}},
+		{"acme", `{"tenant":"evil"}`, []string{"tenant:tenant-mismatch"}},
+		{"acme", `{"tenant":["acme"],"agent":"other"}`, []string{"tenant:tenant-mismatch", "access:agent-mismatch"}},
+	} {
+		body := `{"content":"x is y","type":"fact","metadata":` + c.metadata + `}`
+		r := s.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/helper/remember", Body: body, Header: map[string]string{
+			"Authorization": "Bearer " + token, "X-Tenant-ID": c.header, "Content-Type": "application/json",
+		}})
+		if r.Status != 200 {
+			t.Errorf("%s, %s: %d %s", c.header, c.metadata, r.Status, r.Body)
+		}
+		if e := shadowEvent(t, s, r.ID); e.Decision != "allow" || !slices.Equal(e.Shadow, c.shadow) {
+			t.Errorf("%s, %s: %+v, want %q", c.header, c.metadata, e, c.shadow)
+		}
+	}
+	for _, want := range []string{"tenant-mismatch\",route=\"remember\",stage=\"tenant", "agent-mismatch\",route=\"remember\",stage=\"access"} {
+		if !strings.Contains(harness.Do(t, s.MemgateHTTP, harness.Request{Path: "/metrics"}).Body, `memgate_shadow_denials_total{reason="`+want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
 
 // Whatever tenant or agent a request names besides its path is compared with that of its
 // credential, in each place, and the upstream gets nothing of one that differs.

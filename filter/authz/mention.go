@@ -13,7 +13,7 @@ const ReasonQuery identity.Reason = "malformed_query"
 type places struct {
 	tenant, agent  mention.Places
 	headers, query bool // some are there
-	body           bool // the Wasm filter compares agents
+	body           bool // the Wasm filter compares agents, if only to tell
 }
 
 func placesOf(p *policy.Policy, r *policy.Route) places {
@@ -23,7 +23,7 @@ func placesOf(p *policy.Policy, r *policy.Route) places {
 		agent:   mention.Places{Headers: agent.Headers, Query: agent.Query},
 		headers: len(tenant.Headers)+len(agent.Headers) > 0,
 		query:   len(tenant.Query)+len(agent.Query) > 0,
-		body:    len(agent.Body) > 0 && p.Access.Mode == policy.ModeEnforce,
+		body:    len(agent.Body) > 0 && p.Access.Mode != policy.ModeOff,
 	}
 }
 

@@ -7,7 +7,8 @@ import (
 	"github.com/memgate/memgate/filter/problem"
 )
 
-// The stages of the Wasm filter, as its part of an event's shadow names them.
+// The stages of the Wasm filter, as its part of an event's shadow names them, beside
+// [StageTenant] and [StageAccess] for whom a body names.
 const (
 	StageContent Stage = "content" // the checks of a request's body
 	StagePII     Stage = "pii"     // the search for entities
@@ -54,6 +55,10 @@ func (d *Denial) ofFilter() bool {
 		return d.Reason == reasonQuarantined || isProblem(d.Reason)
 	case StageContent:
 		return isProblem(d.Reason)
+	case StageTenant:
+		return d.Reason == identity.Reason(problem.TenantMismatch.Slug)
+	case StageAccess:
+		return d.Reason == identity.Reason(problem.AgentMismatch.Slug)
 	}
 	return false
 }

@@ -176,7 +176,7 @@ func TestParseRefuses(t *testing.T) {
 		{"next version", next, UnknownVersion},
 		{"too large", append(bytes.Clone(good), make([]byte, MaxWire)...), TooLarge},
 		{"a mode that is none", modes(0b11), Invalid},
-		{"more than the modes", modes(0x400), Malformed},
+		{"more than the modes", modes(0x4000), Malformed},
 		{"entities of bodies that are not checked", modes(0b0001), Invalid},
 		{"a byte left over", append(bytes.Clone(good), 0), Malformed},
 		{"number not shortest", request([]byte{0x80, 0}, 0, 0, 0, 0), Malformed},

@@ -27,25 +27,36 @@ type Modes struct {
 	// Poison is that of the score of a request's texts. It can be enforced only while
 	// Content is.
 	Poison Mode
+	// Tenant and Agent are those of the comparison of what a request's body names.
+	Tenant, Agent Mode
 }
 
 // Each mode has two bits in the encoded form.
 const (
 	modeBits  = 2
-	modesMost = 1<<(5*modeBits) - 1
+	modesMost = 1<<(7*modeBits) - 1
 )
 
 func (m Modes) number() uint64 {
-	return uint64(m.Content) | uint64(m.PII)<<modeBits | uint64(m.CORS)<<(2*modeBits) | uint64(m.Headers)<<(3*modeBits) | uint64(m.Poison)<<(4*modeBits)
+	n := uint64(0)
+	for i, mode := range m.all() {
+		n |= uint64(mode) << (i * modeBits)
+	}
+	return n
+}
+
+// all are the modes in the order of the encoded form.
+func (m Modes) all() [7]Mode {
+	return [...]Mode{m.Content, m.PII, m.CORS, m.Headers, m.Poison, m.Tenant, m.Agent}
 }
 
 func modesOf(n uint64) Modes {
 	mode := func(i int) Mode { return Mode(n >> (i * modeBits) & (1<<modeBits - 1)) }
-	return Modes{mode(0), mode(1), mode(2), mode(3), mode(4)}
+	return Modes{mode(0), mode(1), mode(2), mode(3), mode(4), mode(5), mode(6)}
 }
 
 func (m Modes) validate() error {
-	for _, mode := range [...]Mode{m.Content, m.PII, m.CORS, m.Headers, m.Poison} {
+	for _, mode := range m.all() {
 		if mode > Off {
 			return invalid("modes", nil)
 		}

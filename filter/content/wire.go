@@ -11,12 +11,12 @@ import (
 	"github.com/memgate/memgate/filter/poison"
 )
 
-// The encoded form, version 6. A number is an unsigned LEB128 varint in its
+// The encoded form, version 7. A number is an unsigned LEB128 varint in its
 // shortest form, a string is its length and its bytes, a list is its length and
 // its elements.
 //
 //	policy  = magic version modes request:body response:body cors headers custom
-//	modes   = two bits for each stage: content, pii, cors, headers, poison
+//	modes   = two bits for each stage: content, pii, cors, headers, poison, tenant, agent
 //	body    = max_bytes+1 max_depth types fields identifiers redact tenants agents deltas
 //	          other_types actions poison
 //	fields  = list of (path max), identifiers, redact, tenants, agents, deltas =
@@ -34,7 +34,7 @@ import (
 // on the build; an entity that the policy does not name is allowed.
 const (
 	magic   = "mgcp"
-	version = 6
+	version = 7
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1

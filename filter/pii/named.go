@@ -28,14 +28,17 @@ type comparer struct {
 	group []int // of each path
 	want  [MaxNamed]string
 
+	noted   [MaxNamed]bool // groups whose values may differ
+	differs [MaxNamed]bool // those of them that did
+
 	open    int    // group of the string that is being read, or -1
 	left    string // what must still come of it
 	valued  bool   // the value of a pair of a form has begun
 	bracket bool   // the rest of a form's name is an index
 }
 
-func newComparer(groups [][]string) *comparer {
-	c := &comparer{open: -1}
+func newComparer(groups [][]string, noted [MaxNamed]bool) *comparer {
+	c := &comparer{noted: noted, open: -1}
 	var all []string
 	for i, paths := range groups {
 		for _, path := range paths {
@@ -72,7 +75,9 @@ func (c *comparer) event(k jsonstream.Kind, x *jsonstream.Lexer) (int, error) {
 		c.reset()
 	case jsonstream.ObjectBegin, jsonstream.ArrayBegin:
 		if g := c.value(); g >= 0 {
-			return 0, &MismatchError{g}
+			if err := c.differ(g); err != nil {
+				return 0, err
+			}
 		}
 		c.at.Open(k == jsonstream.ObjectBegin)
 	case jsonstream.ObjectEnd, jsonstream.ArrayEnd:
@@ -94,7 +99,7 @@ func (c *comparer) event(k jsonstream.Kind, x *jsonstream.Lexer) (int, error) {
 		}
 	case jsonstream.Number, jsonstream.Literal:
 		if g := c.value(); g >= 0 && (k == jsonstream.Number || string(x.Text()) != "null") {
-			return 0, &MismatchError{g}
+			return 0, c.differ(g)
 		}
 	}
 	return 0, nil
@@ -115,17 +120,32 @@ func (c *comparer) text(text []byte) (int, error) {
 		n++
 	}
 	if n < len(text) {
-		return n, &MismatchError{c.open}
+		err := c.differ(c.open)
+		c.open = -1
+		if err == nil {
+			n = 0 // the rest is read on
+		}
+		return n, err
 	}
 	c.left = c.left[n:]
 	return 0, nil
 }
 
-func (c *comparer) end() error {
-	if c.open >= 0 && c.left != "" {
-		return &MismatchError{c.open}
+// differ says that a value of a group differs. It is no error where that is noted alone.
+func (c *comparer) differ(group int) error {
+	if c.noted[group] {
+		c.differs[group] = true
+		return nil
 	}
+	return &MismatchError{group}
+}
+
+func (c *comparer) end() error {
+	group := c.open
 	c.open = -1
+	if group >= 0 && c.left != "" {
+		return c.differ(group)
+	}
 	return nil
 }
 

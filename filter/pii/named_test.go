@@ -25,12 +25,47 @@ func mismatch(t testing.TB, r *Rewriter, body string, n int) (int, error) {
 	}
 	var m *MismatchError
 	if errors.As(err, &m) {
+		note(t, r.cfg, body, n, m.Group)
 		return m.Group, nil
+	}
+	if err == nil {
+		note(t, r.cfg, body, n, -1)
 	}
 	if err == nil && string(out) != body {
 		t.Fatalf("%q became %q", body, out)
 	}
 	return -1, err
+}
+
+// note checks that a body whose first difference is one of the group, or -1, goes on as it
+// came where that is noted alone, and that the rewriter tells of it.
+func note(t testing.TB, cfg Config, body string, n, group int) {
+	t.Helper()
+	cfg.Noted = [MaxNamed]bool{true, true}
+	r := NewRewriter(cfg)
+	for range 2 { // on the same rewriter, too
+		r.Reset()
+		if r.Differs(0) || r.Differs(1) {
+			t.Fatal("a body differs that was not read")
+		}
+		r.Expect(0, "acme")
+		r.Expect(1, "helper")
+		var out []byte
+		var err error
+		for at := 0; at < len(body) && err == nil; at += n {
+			out, err = r.Write(out, []byte(body[at:min(at+n, len(body))]))
+		}
+		if err == nil {
+			out, err = r.Close(out)
+		}
+		var m *MismatchError
+		if errors.As(err, &m) || err == nil && string(out) != body {
+			t.Fatalf("%q became %q, %v", body, out, err)
+		}
+		if group >= 0 && !r.Differs(group) || group < 0 && (r.Differs(0) || r.Differs(1)) {
+			t.Fatalf("%q: %v and %v differ, want group %d", body, r.Differs(0), r.Differs(1), group)
+		}
+	}
 }
 
 var namedPaths = [][]string{{"tenant_id", "metadata.tenant", "items[].tenant"}, {"agent_id"}}

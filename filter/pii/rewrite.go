@@ -53,6 +53,9 @@ type Config struct {
 	// what [Rewriter.Expect] says of their group; at most [MaxNamed]. They apply
 	// to JSON, to each line of NDJSON, and to forms.
 	Named [][]string
+	// Noted are the groups of Named whose members may hold anything: what differs is
+	// no error, and [Rewriter.Differs] tells of it.
+	Noted [MaxNamed]bool
 	// Deltas are the paths, in the JSON of each event of a stream, of strings that
 	// are fragments of a text, which is searched as one, beside those that are
 	// known. The path "." stands for data that is text.
@@ -167,7 +170,7 @@ func NewRewriter(cfg Config) *Rewriter {
 		r.limit = newLimiter(cfg.Fields)
 	}
 	if cfg.Format == JSON || cfg.Format == NDJSON || cfg.Format == Form || cfg.Format == Multipart {
-		r.named = newComparer(cfg.Named)
+		r.named = newComparer(cfg.Named, cfg.Noted)
 	}
 	if len(cfg.Identifiers) > 0 && (cfg.Format == JSON || cfg.Format == NDJSON) {
 		r.spare = newMarked(jsonstream.NewExactPaths(cfg.Identifiers))
@@ -228,7 +231,7 @@ func (r *Rewriter) Reset() {
 		}
 	}
 	if r.named != nil {
-		r.named.want = [MaxNamed]string{}
+		r.named.want, r.named.differs = [MaxNamed]string{}, [MaxNamed]bool{}
 		r.named.reset()
 		if r.mode == modeForm {
 			r.named.pair()
@@ -243,6 +246,10 @@ func (r *Rewriter) Expect(group int, value string) {
 		r.named.want[group] = value
 	}
 }
+
+// Differs reports whether a member of a group of [Config.Noted] held something else than
+// was to be expected, in what was read of the body.
+func (r *Rewriter) Differs(group int) bool { return r.named != nil && r.named.differs[group] }
 
 // SetHashKey replaces [Config.HashKey], so that one rewriter serves several
 // tenants. It is called before the first Write. The key is not copied.

@@ -318,4 +318,9 @@ func (p *parts) count(r *Rewriter) {
 	}
 	p.out.opened += r.opened
 	r.counts, r.opened = [NumEntities]uint32{}, 0
+	if r.named != nil {
+		for group, differs := range r.named.differs {
+			p.out.named.differs[group] = p.out.named.differs[group] || differs
+		}
+	}
 }

@@ -34,9 +34,7 @@ func (p *Policy) Content(r *Route) (content.Policy, error) {
 	out.Request.Redact, out.Response.Redact = r.Content.Redact, r.Content.Redact
 	tenant, agent := p.Named(r)
 	out.Request.Tenants = tenant.Body
-	if p.Access.Mode == ModeEnforce {
-		out.Request.Agents = agent.Body
-	}
+	out.Request.Agents = agent.Body
 	out.Request.Deltas, out.Response.Deltas = r.Content.Deltas, r.Content.Deltas
 	out.Request.OtherTypes = r.Content.OtherTypes == otherTypesPass
 	out.Response.OtherTypes = out.Request.OtherTypes

@@ -186,7 +186,7 @@ func TestEveryEntityIsClassified(t *testing.T) {
 }
 
 // Where a request names a tenant or an agent is said by its route, else by the policy, and
-// never where there is no caller, or what comes of it is not enforced.
+// never where there is no caller, or nobody wants to know.
 func TestNamed(t *testing.T) {
 	const text = `version: 1
 upstream: { address: "a:1" }
@@ -198,7 +198,7 @@ routes:
   - { match: { path: /none }, compare: { tenant: {}, agent: {} } }
   - { match: { path: /open }, anonymous: true }
 `
-	for mode, agents := range map[string][]string{"enforce": {"agent"}, "shadow": nil, "off": nil} {
+	for mode, agents := range map[string][]string{"enforce": {"agent"}, "shadow": {"agent"}, "off": nil} {
 		p, _, err := Parse([]byte(text+"access: { mode: "+mode+" }\n"), "f", "")
 		if err != nil {
 			t.Fatal(err)
@@ -220,6 +220,9 @@ routes:
 			if !slices.Equal(body.Request.Tenants, want.tenants) || !slices.Equal(body.Request.Agents, want.agents) ||
 				!slices.Equal(tenant.Headers, want.headers) || !slices.Equal(tenant.Query, want.query) {
 				t.Errorf("%s with mode %s: %+v, %+v", r.Name, mode, body.Request, tenant)
+			}
+			if got := body.Modes.Agent; got != contentMode(mode) || body.Modes.Tenant != contentMode(ModeEnforce) {
+				t.Errorf("%s with mode %s: the modes are %+v", r.Name, mode, body.Modes)
 			}
 			if body.Response.Compares() {
 				t.Errorf("%s: a response is compared", r.Name)

@@ -88,6 +88,7 @@ func (p *Policy) inModes(out *content.Policy) {
 	out.Modes = content.Modes{
 		Content: contentMode(p.Checks.Mode), PII: contentMode(p.PII.Mode),
 		CORS: contentMode(p.CORS.Mode), Headers: contentMode(p.Headers.Mode), Poison: contentMode(p.Poison.Mode),
+		Tenant: contentMode(p.Tenant.Mode), Agent: contentMode(p.Access.Mode),
 	}
 	if out.Modes.PII == content.Off {
 		out.Request.PII, out.Response.PII = pii.Policy{}, pii.Policy{}
@@ -96,10 +97,12 @@ func (p *Policy) inModes(out *content.Policy) {
 	if out.Modes.Content == content.Off {
 		out.Request.MaxBytes, out.Request.Types, out.Request.Fields = content.NoLimit, nil, nil
 	}
-	if out.Modes.Content == content.Off || !enforced(p.Tenant.Mode) || !enforced(p.Identity.Mode) {
+	// Who is not known has no tenant and no agent to compare with.
+	blind := out.Modes.Content == content.Off || !enforced(p.Identity.Mode)
+	if blind || out.Modes.Tenant == content.Off {
 		out.Request.Tenants = nil
 	}
-	if out.Modes.Content == content.Off || !enforced(p.Identity.Mode) {
+	if blind || out.Modes.Agent == content.Off {
 		out.Request.Agents = nil
 	}
 }

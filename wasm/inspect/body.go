@@ -52,6 +52,7 @@ func (r *Rules) begin(b *Body, rules *content.Body, as use, secrets *Secrets) {
 		Identifiers: rules.Identifiers,
 		Redact:      rules.Redact,
 		Named:       [][]string{groupTenant: rules.Tenants, groupAgent: rules.Agents},
+		Noted:       [pii.MaxNamed]bool{groupTenant: r.policy.Modes.Tenant != content.Enforce, groupAgent: r.policy.Modes.Agent != content.Enforce},
 		Deltas:      rules.Deltas,
 		Part:        content.PartFormat,
 		OtherParts:  rules.OtherTypes || !rules.Inspects(),

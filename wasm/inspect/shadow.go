@@ -15,6 +15,8 @@ const (
 	stagePII     = "pii"
 	stageHeaders = "headers"
 	stagePoison  = "poison"
+	stageTenant  = "tenant"
+	stageAccess  = "access"
 )
 
 // What a stage in shadow would have done other than to refuse.
@@ -76,10 +78,16 @@ func (r *Rules) watched(plan Plan, response bool) Plan {
 	return Watch
 }
 
-// Note takes note in s of what would have been done with the entities in b, where
-// the policy has that in shadow.
+// Note takes note in s of what would have been done with the entities in b, and because
+// of whom it names, where the policy has that in shadow.
 func (r *Rules) Note(s *Shadow, b *Body) {
 	r.noteScore(s, b)
+	if b.rewriter != nil && b.rewriter.Differs(groupTenant) {
+		s.add(stageTenant, problem.TenantMismatch.Slug)
+	}
+	if b.rewriter != nil && b.rewriter.Differs(groupAgent) {
+		s.add(stageAccess, problem.AgentMismatch.Slug)
+	}
 	if b.rewriter == nil || !b.shadow {
 		return
 	}

@@ -101,6 +101,51 @@ func shadowed(t *testing.T, rules *inspect.Rules, c cases.Case, size int) {
 	}
 }
 
+// With everything enforced but whom a body may name, what names another goes on as it came,
+// and is told of; what is wrong with it otherwise is refused as ever.
+func TestShadowNamedOnly(t *testing.T) {
+	seen := 0
+	for _, c := range cases.All() {
+		want := ""
+		switch c.Refusal {
+		case &problem.TenantMismatch:
+			want = "tenant:tenant-mismatch"
+		case &problem.AgentMismatch:
+			want = "access:agent-mismatch"
+		default:
+			continue
+		}
+		seen++
+		for mode, want := range map[content.Mode]string{content.Shadow: want, content.Enforce: ""} {
+			policy := *c.Policy
+			policy.Modes.Tenant, policy.Modes.Agent = mode, mode
+			rules, err := inspect.Compile(policy.AppendBinary(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b inspect.Body
+			plan, refusal := rules.Request(&b, add(inspect.Header{{":method", "POST"}}, c.Type, c.Header, c.Body, c.Chunked), false, nil)
+			b.Expect(cases.Tenant, cases.Agent)
+			got, refusal := run(&b, plan, refusal, c.Body, 7, 0)
+			var shadow inspect.Shadow
+			rules.Note(&shadow, &b)
+			rules.End(&b)
+			if list := string(shadow.Append(nil)); list != want {
+				t.Errorf("%s: would have been %q, want %q", c.Name, list, want)
+			}
+			if mode == content.Shadow && (refusal != nil || got != c.Body) {
+				t.Errorf("%s: %.100q, %s", c.Name, got, slug(refusal))
+			}
+			if mode == content.Enforce && refusal != c.Refusal {
+				t.Errorf("%s: %s", c.Name, slug(refusal))
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("%d cases", seen)
+	}
+}
+
 // With the checks enforced and the entities in shadow, what is no JSON is
 // refused, and what has an entity passes as it came.
 func TestShadowEntitiesOnly(t *testing.T) {
