@@ -74,12 +74,20 @@ const (
 	HeldHeaders Feature = "held headers"
 	// RawHeaders says that headers that come twice reach memgate apart.
 	RawHeaders Feature = "raw headers"
-	// EnvoyAnswers says that what Envoy answers by itself is a problem document
-	// with the headers of all answers.
+	// EnvoyAnswers says that what Envoy answers by itself is a problem document, and
+	// that each answer has a request id and no header that names Envoy.
 	EnvoyAnswers Feature = "Envoy's own answers"
 	// StrictRequests says that Envoy refuses escaped slashes, names with an
-	// underscore, HTTP/1.0 and upgrades by itself.
+	// underscore, and more headers than memgate's own Envoy takes.
 	StrictRequests Feature = "strict requests"
+	// OwnMutations says that what the authz service may not do is an error.
+	OwnMutations Feature = "own mutation rules"
+	// NoUpgrades says that Envoy refuses to switch protocols. memgate does so too.
+	NoUpgrades Feature = "refusal of upgrades in Envoy"
+	// UpstreamTimeout says that the service's time is bounded by the policy.
+	UpstreamTimeout Feature = "the service's timeout"
+	// NewRequestIDs says that a client's request id is never taken over.
+	NewRequestIDs Feature = "new request ids"
 )
 
 // TheEdge is the edge that suites go through. It panics if EDGE names none.

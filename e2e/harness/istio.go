@@ -37,17 +37,22 @@ func istioEdge(at string, hold bool) edge {
 			t.Helper()
 			return StartIstio(t, p, IstioOptions{At: at, HoldHeaders: hold}).Envoy
 		},
-		lacks: map[Feature]string{
-			EnvoyAnswers:   "Istio has no object for what Envoy answers by itself",
-			StrictRequests: "Istio has no object for them",
-		},
+		lacks: map[Feature]string{NoUpgrades: "Istio always lets Envoy switch to WebSocket"},
 	}
 	if at == mesh.Sidecar {
 		e.lacks[OwnRoutes] = "a sidecar sends everything to its workload"
+		e.lacks[NewRequestIDs] = "a sidecar believes the mesh, whose request ids it takes over"
 	}
 	if !hold {
-		e.lacks[HeldHeaders] = "a WasmPlugin cannot hold them: --hold-headers does"
-		e.lacks[RawHeaders] = "Istio's extension provider joins them by a comma: --hold-headers does not"
+		const no = ": with --hold-headers it is there"
+		e.lacks[HeldHeaders] = "a WasmPlugin cannot hold them" + no
+		e.lacks[RawHeaders] = "an extension provider cannot ask for them" + no
+		e.lacks[EnvoyAnswers] = "Istio has no object for them" + no
+		e.lacks[StrictRequests] = "Istio has no object for them" + no
+		e.lacks[OwnMutations] = "an extension provider cannot ask for them" + no
+		if at == mesh.Sidecar {
+			e.lacks[UpstreamTimeout] = "a VirtualService is of the callers of a sidecar" + no
+		}
 	}
 	return e
 }

@@ -61,6 +61,13 @@ func (u *Upstream) Received(requestID string) *Received {
 	return u.received[requestID]
 }
 
+// Count is how many requests came, by their ids.
+func (u *Upstream) Count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.received)
+}
+
 func (u *Upstream) serve(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	all := u.all

@@ -82,20 +82,14 @@ func listeners(p *policy.Policy, a addresses) ([]*listenerv3.Listener, error) {
 
 // edgeManager is how the edge reads requests.
 func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, error) {
-	filters, err := httpFilters(p)
+	manager, err := Manager(p)
 	if err != nil {
 		return nil, err
 	}
-	security, err := p.EnforcedHeaders()
-	if err != nil {
-		return nil, fmt.Errorf("headers: %w", err)
-	}
-	replies, err := localReplies(security)
-	if err != nil {
+	if manager.HttpFilters, err = httpFilters(p); err != nil {
 		return nil, err
 	}
-	log, err := accessLog(p)
-	if err != nil {
+	if manager.AccessLog, err = accessLog(p); err != nil {
 		return nil, err
 	}
 	// The trace bits that Envoy would write into a request id make it no UUID
@@ -104,11 +98,32 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 	if err != nil {
 		return nil, err
 	}
-	routes := routes(p, altSvc(p, a))
-	certificates, details := clientCertificates(p)
-	manager := &hcmv3.HttpConnectionManager{
-		StatPrefix: "edge",
-		CodecType:  hcmv3.HttpConnectionManager_AUTO,
+	manager.RequestIdExtension = &hcmv3.RequestIDExtension{TypedConfig: ids}
+	manager.StatPrefix = "edge"
+
+	// The client's address, and no header that a client could forge.
+	manager.UseRemoteAddress = wrapperspb.Bool(true)
+	manager.XffNumTrustedHops = uint32(p.Envoy.TrustedHops)
+	manager.ForwardClientCertDetails, manager.SetCurrentClientCertDetails = clientCertificates(p)
+
+	manager.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes(p, altSvc(p, a))}
+	return manager, tracing(p, manager)
+}
+
+// Manager is what the edge wants of Envoy's HTTP connection manager wherever it stands:
+// how paths and headers are read, their bounds, and what Envoy's own answers look
+// like. Filters, routes, logs and whom to believe a client's address are not in it.
+func Manager(p *policy.Policy) (*hcmv3.HttpConnectionManager, error) {
+	security, err := p.EnforcedHeaders()
+	if err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	replies, err := localReplies(security)
+	if err != nil {
+		return nil, err
+	}
+	return &hcmv3.HttpConnectionManager{
+		CodecType: hcmv3.HttpConnectionManager_AUTO,
 
 		// One meaning of a path for the authz service, the route table and
 		// the upstream.
@@ -117,18 +132,10 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
 		StripTrailingHostDot:         true,
 
-		// The client's address, and no header that a client could forge.
-		UseRemoteAddress:         wrapperspb.Bool(true),
-		XffNumTrustedHops:        uint32(p.Envoy.TrustedHops),
-		ForwardClientCertDetails: certificates,
-
-		SetCurrentClientCertDetails: details,
-
 		// One request id, made here, on every request and response.
 		GenerateRequestId:            wrapperspb.Bool(true),
 		PreserveExternalRequestId:    false,
 		AlwaysSetRequestIdInResponse: true,
-		RequestIdExtension:           &hcmv3.RequestIDExtension{TypedConfig: ids},
 
 		// Nothing that names this software: Envoy adds no server header, and
 		// the Wasm filter removes the upstream's.
@@ -151,12 +158,8 @@ func edgeManager(p *policy.Policy, a addresses) (*hcmv3.HttpConnectionManager, e
 			OverrideStreamErrorOnInvalidHttpMessage: wrapperspb.Bool(true),
 		},
 
-		HttpFilters:      filters,
 		LocalReplyConfig: replies,
-		AccessLog:        log,
-		RouteSpecifier:   &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
-	}
-	return manager, tracing(p, manager)
+	}, nil
 }
 
 type wrappedUint = wrapperspb.UInt32Value

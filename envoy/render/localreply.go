@@ -22,7 +22,7 @@ type edgeProblem struct {
 // edgeProblems are tried in order.
 var edgeProblems = []edgeProblem{
 	{"response.code == 400", problem.BadRequest},
-	{"response.code == 403", problem.UpgradeRefused},
+	{`response.code == 403 && response.code_details == "upgrade_failed"`, problem.UpgradeRefused},
 	{"response.code == 408", problem.RequestTimeout},
 	{"response.code == 413", problem.BodyTooLarge},
 	{"response.code == 429", problem.Problem{

@@ -123,6 +123,9 @@ func (c *Chain) decide(ctx context.Context, r *Request, pass func(Step)) *Decisi
 		// RFC 9112, section 3.2: one Host and nothing but that.
 		return c.deny(d, r, StageRoute, ReasonHost, problem.MalformedRequest, nil)
 	}
+	if r.Upgrade {
+		return c.deny(d, r, StageRoute, ReasonUpgrade, problem.UpgradeRefused, nil)
+	}
 	match, ok := c.policy.Match(r.Method, r.Path)
 	if !ok {
 		return c.deny(d, r, StageRoute, ReasonNoRoute, problem.NoRoute, nil)

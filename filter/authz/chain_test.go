@@ -347,6 +347,18 @@ func TestForwardingOfTrustedProxies(t *testing.T) {
 	}
 }
 
+// After a switch of protocols nobody would know what passes. Envoy in a mesh may let the
+// request this far.
+func TestUpgradeIsRefused(t *testing.T) {
+	f := newFixture(t, testPolicy)
+	for _, protocol := range []string{"websocket", "h2c", ""} {
+		d := f.chain.Decide(context.Background(), request("GET", "/healthz", "Connection: upgrade", "Upgrade: "+protocol))
+		if d.Allowed || d.Status != 403 || d.Reason != ReasonUpgrade {
+			t.Errorf("%q: %+v", protocol, d)
+		}
+	}
+}
+
 // Two hosts arrive as one with a comma, and servers differ on which of them counts.
 func TestMalformedHost(t *testing.T) {
 	f := newFixture(t, testPolicy)

@@ -28,6 +28,7 @@ const (
 	ReasonPreflight   identity.Reason = "preflight_answered"
 	ReasonOrigin      identity.Reason = "preflight_refused"
 	ReasonHost        identity.Reason = "malformed_host"
+	ReasonUpgrade     identity.Reason = "upgrade_refused"
 	ReasonNoRoute     identity.Reason = "no_route"
 	ReasonEarly       identity.Reason = "early_data"
 	ReasonQuota       identity.Reason = "rate_limited"

@@ -39,6 +39,10 @@ type Request struct {
 	// section 5.1).
 	Early bool
 
+	// Upgrade says that the client wants to switch to another protocol, of whose content
+	// nobody would know anything. Not every mesh refuses it as this repository's Envoy does.
+	Upgrade bool
+
 	// Scheme is that of the request as Envoy saw it. A DPoP proof must name it and
 	// Host, unless the policy says by which URL clients reach the edge.
 	Scheme string
@@ -175,6 +179,8 @@ func (r *Request) read(name, value string) {
 		r.Authorization = append(r.Authorization, value)
 	case named(name, "x-session-token"):
 		r.Session = append(r.Session, value)
+	case named(name, "upgrade"):
+		r.Upgrade = true
 	case named(name, "access-control-request-method"):
 		r.RequestMethod = join(r.RequestMethod, value)
 	case named(name, "access-control-request-headers"):

@@ -117,7 +117,11 @@ func (e *edge) istioEdge() (File, error) {
 			}}},
 	}
 	if e.HoldHeaders {
-		docs = append(docs, e.envoyFilter(name, selector))
+		filter, err := e.envoyFilter(name, selector)
+		if err != nil {
+			return File{}, err
+		}
+		docs = append(docs, filter)
 	} else {
 		docs = append(docs, document{`The content filter. A WasmPlugin cannot hold headers back until the body is known: a refused body
 reaches the service as a request that breaks off after its headers. Where that matters,
