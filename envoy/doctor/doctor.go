@@ -171,6 +171,15 @@ func (e *examination) wasm(where string, f filter) {
 // harmless filters neither answer, nor change what was decided on.
 var harmless = []string{"rbac", "local_ratelimit", "ratelimit", "stats", "grpc_stats", "metadata_exchange", "set_filter_state", "health_check", "grpc_web"}
 
+// idle filters do something only for routes that say so, and change nothing of a request
+// that goes on. Istio has them everywhere.
+var idle = []string{"fault", "cors"}
+
+// of reports whether a filter's type is of one of these kinds.
+func (f *filter) of(kinds []string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.Contains(f.kind, "."+kind+".") })
+}
+
 func (e *examination) order(where string, filters []filter, authz, wasm int) {
 	if wasm < authz {
 		e.err("order", where, "put ext_authz before the content filter; in Istio, leave phase and priority of the WasmPlugin as rendered", "runs the content filter before ext_authz: it answers 503 to everything")
@@ -181,7 +190,7 @@ func (e *examination) order(where string, filters []filter, authz, wasm int) {
 		switch compressor := strings.Contains(f.kind, ".compressor."); {
 		case compressor && i > wasm:
 			e.err("compressor", where+", "+name, "put the compressor before ext_authz, so that it compresses what the content filter has read", "compresses responses before the content filter reads them: they are refused with 502")
-		case compressor, slices.ContainsFunc(harmless, func(h string) bool { return strings.Contains(f.kind, "."+h+".") }), f.disabled:
+		case compressor, f.of(harmless), i > authz && f.of(idle), f.disabled:
 		case i < authz:
 			e.warn("before", where+", "+name, "look at whether it answers or changes requests that memgate has not seen", "stands before ext_authz")
 		case i > authz && i < wasm:
