@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/memgate/memgate/e2e/harness"
 	"github.com/memgate/memgate/filter/content"
 	"github.com/memgate/memgate/filter/pii"
+	"github.com/memgate/memgate/filter/poison"
 )
 
 // The budgets of the search in Envoy's V8, in MB/s.
@@ -38,14 +40,24 @@ type text struct {
 }
 
 // The texts of which the first is without anything to find, the third has an entity in
-// each 100 bytes, and the last is nothing but beginnings that come to nothing: of those
-// in the detectors' tests the one that takes longest.
+// each 100 bytes, and those from worst on take longest of all that are known: numbers and
+// names of secrets that come to nothing, and values that overlap. The search for more is
+//
+//	go test -run '^$' -bench Worst -benchtime 60s ./filter/pii
 var texts = []text{
 	{"prose", "text/plain", pii.Text, "The committee met on a quiet afternoon and agreed that the garden behind the library should be open to everyone, as long as the gate is closed at night. "},
 	{"JSON memories", "application/x-ndjson", pii.NDJSON, remembered + "\n"},
 	{"dense", "text/plain", pii.Text, "Please send the report about the meeting of last week to joe.bloggs@example.com before Friday at noon. "},
-	{"adversarial", "text/plain", pii.Text, "1 85 05 78 006 084 "},
+	{"numbers", "text/plain", pii.Text, "1 85 05 78 006 084 "},
+	{"dialled", "text/plain", pii.Text, "006 "},
+	{"birthdays", "text/plain", pii.Text, "78 006 084\\card  born "},
+	{"passwords", "text/plain", pii.Text, "password=1"},
+	{"wallets", "text/plain", pii.Text, "31x4111111111111111account "},
+	{"addresses", "text/plain", pii.Text, "@1.2.3.0"},
 }
+
+// worst is the first of the texts that are adversarial.
+const worst = 3
 
 var sizes = []int{1 << 10, 64 << 10, 1 << 20, 10 << 20}
 
@@ -72,6 +84,10 @@ func (b *bench) content(report *budgets) {
 		}
 	}
 	edge.Forget(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			_, _ = io.Copy(io.Discard, r.Body)
+			return
+		}
 		i, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1])
 		body := bodies[r.URL.Path]
 		w.Header().Set("Content-Type", texts[i].mediaType)
@@ -94,8 +110,8 @@ func (b *bench) content(report *budgets) {
 			var with, without time.Duration
 			calls := 0
 			for round := range b.options.rounds {
-				n := g.turn(g.with, path, 0, length, &with)
-				g.turn(g.plain, path, n, length, &without)
+				n := g.turn(g.with, path, "", 0, length, &with)
+				g.turn(g.plain, path, "", n, length, &without)
 				if round == 0 {
 					with, without = 0, 0 // warms both up
 					continue
@@ -111,10 +127,39 @@ func (b *bench) content(report *budgets) {
 	}
 	report.add(fmt.Sprintf("the search in Envoy's V8, prose: %d MB/s against what it reaches", cleanBudget), cleanBudget/inEnvoy[0], 1)
 	report.add(fmt.Sprintf("the search in Envoy's V8, dense: %d MB/s against what it reaches", denseBudget), denseBudget/inEnvoy[2], 1)
-	report.add("the search in Envoy's V8: time per byte of the worst text against prose", inEnvoy[0]/inEnvoy[3], worstFactor)
-	report.add("the search natively: time per byte of the worst text against prose", native[0]/native[3], worstFactor)
+	report.add("the search in Envoy's V8: time per byte of the worst text against prose", inEnvoy[0]/slices.Min(inEnvoy[worst:]), worstFactor)
+	report.add("the search natively: time per byte of the worst text against prose", native[0]/slices.Min(native[worst:]), worstFactor)
+	g.poisoning(edge)
 	for i, speed := range presidio {
 		fmt.Printf("%-16s Presidio %8.3f MB/s, memgate natively %8.0f MB/s: %.0f times as fast\n", texts[i].name, speed, native[i], native[i]/speed)
+	}
+}
+
+// poisoning measures the rules against poisoning on requests of prose, in Envoy and natively.
+func (g *guard) poisoning(edge *harness.WasmEdge) {
+	rules := poison.Policy{Action: poison.Quarantine, Quarantine: 4, Refuse: 9}
+	g.digest = edge.Policies.Add(g.b.t, &content.Policy{Request: content.Body{MaxBytes: 1 << 20, Types: []string{"*/*"}, Poison: rules}})
+	set, err := poison.Compile(rules)
+	if err != nil {
+		g.b.t.Fatalf("%v", err)
+	}
+	for _, size := range sizes[:2] {
+		body := `{"content":"` + texts[0].repeated(size) + `"}`
+		var with, without time.Duration
+		calls := 0
+		for round := range g.b.options.rounds {
+			n := g.turn(g.with, "/poison", body, 0, 0, &with)
+			g.turn(g.plain, "/poison", body, n, 0, &without)
+			if round == 0 {
+				with, without = 0, 0 // warms both up
+				continue
+			}
+			calls += n
+		}
+		r := pii.NewRewriter(pii.Config{Format: pii.JSON, Texts: poison.NewScanner(set)})
+		fmt.Printf("%-16s %10d %14.0f %14.0f %14.0f %14.0f\n", "poisoning rules", len(body), float64(without.Microseconds())/float64(calls),
+			float64(with.Microseconds())/float64(calls), float64(calls*len(body))/max(float64((with-without).Microseconds()), 1),
+			rewriterSpeed(r, body, g.b.options.turn))
 	}
 }
 
@@ -126,15 +171,20 @@ func redactAll() (p pii.Policy) {
 	return p
 }
 
-// turn asks for a path as often as fits into a turn, or n times, and adds the CPU of
-// Envoy.
-func (g *guard) turn(envoy *harness.Envoy, path string, n, length int, cpu *time.Duration) (calls int) {
+// turn asks for a path, or sends it a body, as often as fits into a turn, or n times, and adds
+// the CPU of Envoy.
+func (g *guard) turn(envoy *harness.Envoy, path, body string, n, length int, cpu *time.Duration) (calls int) {
 	before, start := cpuOf(envoy.PID()), time.Now()
 	for calls < n || n == 0 && (calls == 0 || time.Since(start) < g.b.options.turn/2) {
-		request, err := http.NewRequest(http.MethodGet, envoy.URL+path, nil)
+		method := http.MethodGet
+		if body != "" {
+			method = http.MethodPost
+		}
+		request, err := http.NewRequest(method, envoy.URL+path, strings.NewReader(body))
 		if err != nil {
 			g.b.t.Fatalf("%v", err)
 		}
+		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set(harness.PolicyHeader, g.digest)
 		response, err := g.client.Do(request)
 		if err != nil {
@@ -153,8 +203,11 @@ func (g *guard) turn(envoy *harness.Envoy, path string, n, length int, cpu *time
 
 // nativeSpeed is that of the same rewriter in this process, in MB/s.
 func nativeSpeed(x *text, body string, turn time.Duration) float64 {
+	return rewriterSpeed(pii.NewRewriter(pii.Config{Format: x.format, Policy: redactAll(), Lenient: true}), body, turn)
+}
+
+func rewriterSpeed(r *pii.Rewriter, body string, turn time.Duration) float64 {
 	const piece = 64 << 10 // about what Envoy hands over at once
-	r := pii.NewRewriter(pii.Config{Format: x.format, Policy: redactAll(), Lenient: true})
 	out := make([]byte, 0, 2*piece)
 	calls, start, before := 0, time.Now(), cpuOf(os.Getpid())
 	for ; calls == 0 || time.Since(start) < turn; calls++ {

@@ -27,6 +27,7 @@ type fragment struct {
 	key  uint64 // of its channel
 	win  window // its text, and the way back to the data
 	at   int    // where it begins in the text of the channel
+	lead int    // bytes of the data, at its beginning, that stand for nothing in it
 	done bool   // nothing more is to be found in it
 	// edits are of the event's data, in its order.
 	edits []edit
@@ -42,6 +43,7 @@ type channel struct {
 	waiting []*fragment
 	parts   gathered
 	open    bool // a value has begun that may go on
+	inner   inner
 }
 
 func (d *deltas) init(r *Rewriter) {
@@ -59,7 +61,7 @@ func (d *deltas) reset() {
 func (d *deltas) recycle(list []*fragment) {
 	for _, f := range list {
 		if len(d.free) < 256 && cap(f.win.buf) <= 4096 {
-			f.edits, f.done = f.edits[:0], false
+			f.edits, f.done, f.lead = f.edits[:0], false, 0
 			d.free = append(d.free, f)
 		}
 	}
@@ -120,9 +122,8 @@ func (d *deltas) join(f *fragment) error {
 	if err != nil {
 		return err
 	}
-	f.at = c.base + len(c.buf)
-	c.buf = append(c.buf, f.win.buf...)
 	c.waiting = append(c.waiting, f)
+	d.read(c, f)
 	return d.scan(c, false)
 }
 
@@ -163,6 +164,7 @@ func (d *deltas) end() error {
 }
 
 func (d *deltas) endOne(c *channel) error {
+	c.flush()
 	err := d.scan(c, true)
 	d.drop(c)
 	return err
@@ -178,6 +180,7 @@ func (d *deltas) drop(c *channel) {
 	c.scanner.Reset()
 	c.scanner.Custom = d.out.cfg.Policy.Custom
 	c.parts.begin()
+	c.inner.begin()
 	clear(c.waiting)
 	c.buf, c.base, c.from, c.waiting, c.open = c.buf[:0], 0, 0, c.waiting[:0], false
 	if cap(c.buf) <= keepEvent {
@@ -200,7 +203,7 @@ func (d *deltas) scan(c *channel, final bool) error {
 	for i, f := range c.waiting {
 		// The last fragment of a value that goes on waits for its end, where
 		// what stands for the value is put.
-		if !final && (f.at+len(f.win.buf) > c.base+safe || c.open && i == len(c.waiting)-1) {
+		if !final && (f.at+len(f.win.buf) > c.base+safe || c.open && i == len(c.waiting)-1 || c.inner.waitsFor(f)) {
 			break
 		}
 		f.done = true
@@ -209,6 +212,7 @@ func (d *deltas) scan(c *channel, final bool) error {
 	if n > 0 {
 		c.waiting = c.waiting[:copy(c.waiting, c.waiting[n:])]
 	}
+	c.inner.forget(c.base + safe)
 	if shift := c.from - Context; shift > 4096 {
 		c.buf = c.buf[:copy(c.buf, c.buf[shift:])]
 		c.base += shift
@@ -240,7 +244,9 @@ func (d *deltas) replace(c *channel, found Finding) error {
 	for i, f := range c.waiting {
 		last := i == len(c.waiting)-1
 		from, to := max(start, f.at), min(end, f.at+len(f.win.buf))
-		if from >= to && (!last || stands) {
+		led := f.lead > 0 && start < f.at && end >= f.at
+		here := last || start == end && from == to // where nothing but an end is found
+		if from >= to && (!here || stands) && !led {
 			continue
 		}
 		var with []byte
@@ -249,6 +255,10 @@ func (d *deltas) replace(c *channel, found Finding) error {
 			stands = true
 		}
 		rawFrom, rawTo, _ := f.win.span(from-f.at, max(from, to)-f.at, 0)
+		if led {
+			rawFrom = f.win.segs[0].raw
+			rawTo = max(rawTo, rawFrom+f.lead)
+		}
 		if n := len(f.edits); n > 0 {
 			// Two findings may have parts of one escape.
 			rawFrom = max(rawFrom, f.edits[n-1].end)
@@ -262,6 +272,9 @@ func (d *deltas) replace(c *channel, found Finding) error {
 func (d *deltas) with(c *channel, found Finding, value []byte) []byte {
 	r := d.out
 	if found.Entity != opened {
+		if c.bare(found) {
+			return append(r.stand([]byte(`\"`), found, value, c.parts.long), `\"`...)
+		}
 		return r.stand(nil, found, value, c.parts.long)
 	}
 	if c.key != 0 {

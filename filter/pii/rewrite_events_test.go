@@ -68,6 +68,7 @@ func TestRewriteDeltas(t *testing.T) {
 			{"escapes", chat(form, "\n\"jane\u2028", "jane@", "example.com\n\""), chat(form, "\n\"jane\u2028", "[EMAIL_ADDRESS]", "\n\"")},
 			{"a key", chat(form, "-----BEGIN PRIVATE KEY-----\n", "MIIEowIBAAKCAQEA", "abcdefghijklmnop\n", "-----END PRIVATE KEY-----", " done"), chat(form, "", "", "[PRIVATE_KEY]", "", " done")},
 			{"a key that does not end", chat(form, "-----BEGIN PRIVATE KEY-----\n", "MIIEowIBAAKCAQEA"), chat(form, "", "[PRIVATE_KEY]")},
+			{"what is behind a key", chat(form, "-----BEGIN PRIVATE KEY-----", "0000000000000000", "000 ", "0"), chat(form, "", "", "[PRIVATE_KEY] ", "0")},
 			{"with a ping", chat(form, "jane") + ping + chat(form, "@example.com"), chat(form, "[EMAIL_ADDRESS]") + ping + chat(form, "")},
 			{"the end of a text", chat(form, "jane") + stop + chat(form, "@example.com"), chat(form, "jane") + stop + chat(form, "@example.com")},
 			{"nothing", chat(form, "a", "b", "", " c d", "@", "e"), chat(form, "a", "b", "", " c d", "@", "e")},
@@ -81,6 +82,24 @@ func TestRewriteDeltas(t *testing.T) {
 		{"more texts than are kept", many(maxChannels + 3), many(maxChannels + 3)},
 		{"more fragments than are kept", "data: [" + strings.Repeat(`{"delta":"jane@example.com "},`, maxFragments+3) + "0]\n\n", "data: [" + strings.Repeat(`{"delta":"[EMAIL_ADDRESS] "},`, maxFragments+3) + "0]\n\n"},
 	})
+	// The fragments are inner JSON, with escapes that they split, or have what is folded.
+	for _, form := range []string{arguments, openai, responses} {
+		runRewrite(t, cfg, []rewriteTest{
+			{"inner escape", chat(form, `{"mail":"jane\u0040exa`, `mple.com"}`), chat(form, `{"mail":"[EMAIL_ADDRESS]`, `"}`)},
+			{"split escape", chat(form, `{"mail":"jane\`, `u00`, `4`, `0`, `example.com","a":1}`), chat(form, `{"mail":"[EMAIL_ADDRESS]`, ``, ``, ``, `","a":1}`)},
+			{"split escape at the beginning", chat(form, `{"card":"\`, `u00341111111`, `11111111"}`), chat(form, `{"card":"[CREDIT_CARD]`, ``, `"}`)},
+			{"split escape at the end", chat(form, `{"card":"411111111111111\u`, `0031`, `"}`), chat(form, `{"card":"[CREDIT_CARD]`, ``, `"}`)},
+			{"line breaks and quotes", chat(form, `{"a":"to\`, `njane@example.com\`, `"."}`), chat(form, `{"a":"to\`, `n[EMAIL_ADDRESS]\`, `"."}`)},
+			{"no finding", chat(form, `{"a":"\`, `u00e9 b\`, `n\u26`, ``, `3A","b":41111}`), chat(form, `{"a":"\`, `u00e9 b\`, `n\u26`, ``, `3A","b":41111}`)},
+			{"no escape", chat(form, `{"a":"\`, `q jane@example.com \u00`, `zz"}`), chat(form, `{"a":"\`, `q [EMAIL_ADDRESS] \u00`, `zz"}`)},
+			{"no end", chat(form, `{"a":"jane@example.com \u00`), chat(form, `{"a":"[EMAIL_ADDRESS] \u00`)},
+			{"a number", chat(form, `{"card":4111`, `111111111111`, `,"ssn":"219-09-9999"}`), chat(form, `{"card":"[CREDIT_CARD]"`, ``, `,"ssn":"[US_SSN]"}`)},
+			{"deeper", chat(form, `{"a":"{\"mail\":\"jane\\u00`, `40example.com\"}"}`), chat(form, `{"a":"{\"mail\":\"[EMAIL_ADDRESS]`, `\"}"}`)},
+			{"not JSON", chat(form, `jane\u0040example.com`), chat(form, `jane\u0040example.com`)},
+			{"full width", chat(form, "card ４１１１", "１１１１11111111"), chat(form, "card [CREDIT_CARD]", "")},
+			{"what does not show", chat(form, "to jane", "\u200b", "\u200b@example\u00ad", ".com"), chat(form, "to [EMAIL_ADDRESS]", "", "", "")},
+		})
+	}
 	hash := cfg
 	hash.Policy, hash.HashKey = policyOf(Hash), []byte("a key for this test")
 	whole, err := rewrite(t, hash, chat(openai, "to jane@example.com now"))
@@ -136,6 +155,8 @@ func FuzzDeltas(f *testing.F) {
 		"write to jane@example.com or joe@example.org.", "card 4111 1111 1111 1111, ssn 219-09-9999", "call +1 202 555 0143 now",
 		"-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEAabcdefghijklmnop\n-----END PRIVATE KEY----- bye",
 		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlLXNpZ25hdHVyZQ is a token", "é\u2028\"\\jane@example.com\\\"", "10.0.0.1 fe80::1", "",
+		`{"mail":"jane\u0040example.com","card":4111111111111111}`, `["{\"a\":\"\\u0034111111111111111\"}"]`, "card ４１１１11111111\u200b1111",
+		"-----BEGIN PRIVATE KEY-----0000000000000000 0",
 	} {
 		f.Add(s, []byte{1, 3, 2, 5, 1, 1, 7}, uint16(i), uint8(1))
 		f.Add(s, []byte{4}, uint16(i*7), uint8(3))
@@ -152,6 +173,16 @@ func FuzzDeltas(f *testing.F) {
 		want, err := rewriteCut(NewRewriter(cfg), text, 0)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if isJSON([]byte(strings.Replace(text, "\r", " ", -1))) { // as a string of JSON
+			quoted, _ := json.Marshal(text)
+			cfg.Format = JSON
+			if want, err = rewriteCut(NewRewriter(cfg), string(quoted), 0); err != nil {
+				t.Fatal(err)
+			}
+			if err = json.Unmarshal([]byte(want), &want); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var parts []string
 		for i, rest := 0, []rune(text); len(rest) > 0; i++ {

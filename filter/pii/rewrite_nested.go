@@ -57,44 +57,67 @@ func (r *Rewriter) nestedPart(dst, text []byte, size int, escaped bool) []byte {
 // nestedUnit takes a byte, or what an escape decodes to.
 func (r *Rewriter) nestedUnit(dst, text []byte, size int) []byte {
 	n := &r.nested
-	c := text[0]
-	switch {
-	case len(n.pend) == n.slashes: // no u so far
-		switch {
-		case c == '\\' && n.slashes < maxNested:
-			n.slashes++
-			n.pend, n.raw = append(n.pend, c), n.raw+size
-			return dst
-		case n.slashes == 0:
-			if c == '"' {
-				n.str = !n.str
-			}
-			return r.unit(dst, text, size)
-		case c == 'u':
-			n.pend, n.raw, n.code = append(n.pend, c), n.raw+size, 0
-			return dst
-		case c == '"' || c == '/':
-			return r.nestedEscape(dst, text, size)
-		case n.slashes&1 == 1 && bytes.IndexByte([]byte("bfnrt"), c) >= 0:
-			return r.nestedEscape(dst, []byte{'\n'}, size)
+	switch n.next(text[0]) {
+	case escapeNone:
+		if text[0] == '"' {
+			n.str = !n.str
 		}
-	default:
-		digit, ok := hexDigit(c)
-		if !ok {
-			break
-		}
-		n.pend, n.raw, n.code = append(n.pend, c), n.raw+size, n.code<<4|digit
-		if len(n.pend) < n.slashes+5 {
-			return dst
-		}
+		return r.unit(dst, text, size)
+	case escapeMore:
+		n.raw += size
+		return dst
+	case escapeDone:
 		r.scratch = utf8.AppendRune(r.scratch[:0], n.code)
-		return r.nestedEscape(dst, r.scratch, 0)
+		return r.nestedEscape(dst, r.scratch, size)
 	}
 	dst = r.nestedFlush(dst)
 	if r.err != nil {
 		return dst
 	}
 	return r.nestedUnit(dst, text, size)
+}
+
+// escapeStep says what a byte is to the escapes of inner JSON.
+type escapeStep uint8
+
+const (
+	escapeNone   escapeStep = iota // it stands for itself
+	escapeMore                     // it is in pend now
+	escapeDone                     // with it pend stands for code
+	escapeBroken                   // what is in pend stands for itself, and it is to be looked at again
+)
+
+// next takes the next byte.
+func (n *nested) next(c byte) escapeStep {
+	if len(n.pend) == n.slashes { // no u so far
+		switch {
+		case c == '\\' && n.slashes < maxNested:
+			n.slashes++
+			n.pend = append(n.pend, c)
+			return escapeMore
+		case n.slashes == 0:
+			return escapeNone
+		case c == 'u':
+			n.pend, n.code = append(n.pend, c), 0
+			return escapeMore
+		case c == '"' || c == '/':
+			n.code = rune(c)
+			return escapeDone
+		case n.slashes&1 == 1 && bytes.IndexByte([]byte("bfnrt"), c) >= 0:
+			n.code = '\n'
+			return escapeDone
+		}
+		return escapeBroken
+	}
+	digit, ok := hexDigit(c)
+	if !ok {
+		return escapeBroken
+	}
+	n.pend, n.code = append(n.pend, c), n.code<<4|digit
+	if len(n.pend) < n.slashes+5 {
+		return escapeMore
+	}
+	return escapeDone
 }
 
 // unit takes text that size bytes of the body stand for.
@@ -143,9 +166,11 @@ func hexDigit(c byte) (rune, bool) {
 // bare reports whether a finding is a number of inner JSON, so that what stands for it
 // has to become a string there.
 func (w *window) bare(text []byte, f Finding) bool {
-	if f.More || f.Continued || !w.segs[w.find(f.Start, 0)].bare {
-		return false
-	}
+	return !f.More && !f.Continued && w.segs[w.find(f.Start, 0)].bare && bareAt(text, f)
+}
+
+// bareAt reports whether a finding stands where a number of JSON can.
+func bareAt(text []byte, f Finding) bool {
 	before := bytes.TrimRight(text[:f.Start], " \t\r\n")
 	behind := bytes.TrimLeft(text[f.End:], " \t\r\n")
 	return len(before) > 0 && bytes.IndexByte([]byte(":,["), before[len(before)-1]) >= 0 &&
