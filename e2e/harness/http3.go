@@ -20,6 +20,7 @@ func (e *Envoy) HTTP3(t T, config *tls.Config) *http.Client {
 	at := e.Listener(http3Listener)
 	transport := &http3.Transport{
 		TLSClientConfig: config, DisableCompression: true,
+		QUICConfig: &quic.Config{HandshakeIdleTimeout: 20 * time.Second}, // the machine may be busy
 		Dial: func(ctx context.Context, _ string, tlsConfig *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
 			return quic.DialAddrEarly(ctx, at, tlsConfig, quicConfig)
 		},
