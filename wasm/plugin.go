@@ -5,11 +5,13 @@ package main
 import (
 	"bytes"
 	"errors"
+	"strconv"
 
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm"
 	"github.com/proxy-wasm/proxy-wasm-go-sdk/proxywasm/types"
 
 	"github.com/memgate/memgate/filter/content"
+	"github.com/memgate/memgate/filter/verdict"
 	"github.com/memgate/memgate/wasm/inspect"
 )
 
@@ -66,6 +68,8 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	p.findings = proxywasm.DefineCounterMetric("memgate.findings")
 	p.fetched = proxywasm.DefineCounterMetric("memgate.policy_fetched")
 	p.failed = proxywasm.DefineCounterMetric("memgate.policy_failed")
+	// What this build reads, for 'memgate doctor': the name says it.
+	proxywasm.DefineCounterMetric("memgate.reads." + string(verdict.Version) + "." + strconv.Itoa(content.Version))
 	if err := proxywasm.SetTickPeriodMilliSeconds(flushPeriod); err != nil {
 		proxywasm.LogCritical("memgate: no timer: " + err.Error())
 		return types.OnPluginStartStatusFailed

@@ -135,7 +135,7 @@ func TestEncodingIsCanonical(t *testing.T) {
 
 // wire builds encodings by hand, so that faults can be put in anywhere.
 func wire(parts ...any) []byte {
-	b := append([]byte(magic), version, 0) // all modes enforce
+	b := append([]byte(magic), Version, 0) // all modes enforce
 	for _, part := range parts {
 		switch v := part.(type) {
 		case int:
@@ -162,7 +162,7 @@ func TestParseRefuses(t *testing.T) {
 	next := bytes.Clone(good)
 	next[len(magic)]++
 	modes := func(n uint64) []byte {
-		b := appendNumber(append([]byte(magic), version), n)
+		b := appendNumber(append([]byte(magic), Version), n)
 		return append(b, good[len(magic)+2:]...)
 	}
 	tests := []struct {

@@ -33,8 +33,9 @@ import (
 // policies have equal digests. Entities stand by name, as their numbers depend
 // on the build; an entity that the policy does not name is allowed.
 const (
-	magic   = "mgcp"
-	version = 7
+	magic = "mgcp"
+	// Version is that of the encoding. Another one is not read.
+	Version = 7
 
 	flagCredentials    = 1 << 0
 	flagPrivateNetwork = 1 << 1
@@ -46,7 +47,7 @@ const (
 // ([Policy.Validate]) gives bytes that [Parse] refuses.
 func (p *Policy) AppendBinary(dst []byte) []byte {
 	dst = append(dst, magic...)
-	dst = append(dst, version)
+	dst = append(dst, Version)
 	dst = appendNumber(dst, p.Modes.number())
 	dst = p.Request.append(dst)
 	dst = p.Response.append(dst)
@@ -169,7 +170,7 @@ func Parse(b []byte) (*Policy, error) {
 		return nil, &Error{TooLarge, "", nil}
 	}
 	head := len(magic) + 1
-	if len(b) < head || string(b[:len(magic)]) != magic || b[len(magic)] != version {
+	if len(b) < head || string(b[:len(magic)]) != magic || b[len(magic)] != Version {
 		return nil, &Error{UnknownVersion, "", nil}
 	}
 	r := reader{rest: b[head:]}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,8 +14,12 @@ import (
 	"github.com/memgate/memgate/envoy/doctor"
 )
 
-// maxDump bounds what is read of an Envoy's configuration, in bytes.
-const maxDump = 256 << 20
+const (
+	// maxDump bounds what is read of an Envoy's configuration, in bytes.
+	maxDump = 128 << 20
+	// adminTimeout is how long Envoy's admin interface may take for an answer.
+	adminTimeout = 20 * time.Second
+)
 
 func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -30,11 +33,7 @@ func doctorCommand() *cobra.Command {
 	address := cmd.Flags().String("envoy", "http://127.0.0.1:9901", "Envoy's admin interface")
 	file := cmd.Flags().String("dump", "", "file with the answer of /config_dump, instead of asking; - for standard input")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		text, err := configDump(cmd, *address, *file)
-		if err != nil {
-			return err
-		}
-		findings, err := doctor.Examine(text)
+		findings, err := examine(cmd, *address, *file)
 		if err != nil {
 			return err
 		}
@@ -56,38 +55,69 @@ func doctorCommand() *cobra.Command {
 	return cmd
 }
 
-func configDump(cmd *cobra.Command, address, file string) ([]byte, error) {
-	var from io.Reader
-	switch file {
-	case "":
-		ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
-		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(address, "/")+"/config_dump", nil)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--envoy: %w", err)}
-		}
-		response, err := http.DefaultClient.Do(request)
+// examine asks the Envoy at address, or reads a file instead.
+func examine(cmd *cobra.Command, address, file string) ([]doctor.Finding, error) {
+	if file != "" {
+		text, err := dumpOf(cmd, file)
 		if err != nil {
 			return nil, err
 		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("%s answers %s", request.URL, response.Status)
-		}
-		from = response.Body
-	case "-":
-		from = cmd.InOrStdin()
-	default:
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		from = f
+		return doctor.Examine(text)
 	}
+	text, err := ask(cmd.Context(), address, "/config_dump")
+	if err != nil {
+		return nil, err
+	}
+	findings, err := doctor.Examine(text)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = ask(cmd.Context(), address, "/stats?"+doctor.StatsFilter); err != nil {
+		return nil, err
+	}
+	return append(findings, doctor.ExamineStats(text)...), nil
+}
+
+// ask gets a page of an admin interface. It goes nowhere else.
+func ask(ctx context.Context, address, page string) ([]byte, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(address, "/")+page, nil)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--envoy: %w", err)}
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no answer of Envoy's admin interface: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s: is it Envoy's admin interface?", request.URL, response.Status)
+	}
+	return bounded(response.Body)
+}
+
+// dumpOf reads a file, or with - the standard input.
+func dumpOf(cmd *cobra.Command, file string) ([]byte, error) {
+	if file == "-" {
+		return bounded(cmd.InOrStdin())
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return bounded(f)
+}
+
+func bounded(from io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, maxDump+1))
 	if err == nil && len(text) > maxDump {
-		err = errors.New("the configuration is too large")
+		err = fmt.Errorf("the configuration is longer than %d MiB", maxDump>>20)
 	}
 	return text, err
 }
