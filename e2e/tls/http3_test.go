@@ -206,9 +206,10 @@ func TestHTTP3(t *testing.T) {
 func early(t *testing.T, e *harness.Envoy, a authority, credential string) bool {
 	t.Helper()
 	config := &tls.Config{RootCAs: a.pool(t), NextProtos: []string{http3.NextProtoH3}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
 	used := false
 	for _, method := range []string{http.MethodGet, http3.MethodGet0RTT} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		conn, err := quic.DialAddrEarly(ctx, e.Listener("edge-http3"), config, &quic.Config{HandshakeIdleTimeout: 20 * time.Second, TokenStore: quic.NewLRUTokenStore(4, 4)})
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +231,6 @@ func early(t *testing.T, e *harness.Envoy, a authority, credential string) bool 
 		}
 		used = conn.ConnectionState().Used0RTT
 		_ = conn.CloseWithError(0, "")
-		cancel()
 	}
 	return used
 }
