@@ -17,14 +17,6 @@ func proxyGetHeaderMapPairs(mapType int32, list unsafe.Pointer, listSize unsafe.
 //go:wasmimport env proxy_get_property
 func proxyGetProperty(path *byte, pathSize int32, value, valueSize unsafe.Pointer) uint32
 
-// malloc is asked by the proxy for the memory of what it hands over. It takes the place
-// of the SDK's proxy_on_memory_allocate, which gives each value new memory.
-//
-//go:wasmexport malloc
-func malloc(size uint32) unsafe.Pointer {
-	return unsafe.Pointer(unsafe.SliceData(lend(int(size))))
-}
-
 //go:wasmimport env proxy_send_local_response
 func proxySendLocalResponse(status uint32, details *byte, detailsSize int32,
 	body *byte, bodySize int32, headers *byte, headersSize int32, grpcStatus int32) uint32

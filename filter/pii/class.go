@@ -77,23 +77,6 @@ func kinds() (k [256]uint8) {
 	return k
 }
 
-// nextTrigger returns the first position from i on whose byte is a trigger, or len(b):
-// a text without triggers has no values.
-func nextTrigger(b []byte, i int) int {
-	for i+8 <= len(b) {
-		w := b[i : i+8 : i+8]
-		if trigger[w[0]]|trigger[w[1]]|trigger[w[2]]|trigger[w[3]]|
-			trigger[w[4]]|trigger[w[5]]|trigger[w[6]]|trigger[w[7]] != 0 {
-			break
-		}
-		i += 8
-	}
-	for i < len(b) && trigger[b[i]] == 0 {
-		i++
-	}
-	return i
-}
-
 // nextPlace returns the first position from i on where a value may have its trigger,
 // or len(b). It passes over triggers that the bytes around them show to be none.
 func nextPlace(b []byte, i int) int {

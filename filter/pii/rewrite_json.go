@@ -116,10 +116,14 @@ func (r *Rewriter) harmless(text []byte) bool {
 	return start == len(text)
 }
 
-// harmless reports whether nothing can be found in a whole string: it has no byte
-// that the scanner would look at. Most strings of most bodies have none.
+// harmless reports whether nothing can be found in a whole string: it has no place
+// that the scanner would look at, wherever it stands. Most strings of most bodies have
+// none. A full stop at the end has nothing behind it, as a value would.
 func harmless(text []byte) bool {
-	return len(text) < direct && nextTrigger(text, 0) == len(text) && !folds(text)
+	if n := len(text); n > 0 && text[n-1] == '.' {
+		text = text[:n-1]
+	}
+	return len(text) < direct && nextPlace(text, 0) == len(text) && !folds(text)
 }
 
 // closeJSON ends the input of the lexer.
