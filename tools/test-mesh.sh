@@ -34,9 +34,10 @@ through() {
 }
 through istio-sidecar rights
 through istio-gateway rights
-through envoy-gateway rights
+through envoy-gateway rights failure
+through envoy-gateway-holds rights failure attacks edge
 
-for edge in istio-sidecar istio-gateway envoy-gateway; do
+for edge in istio-sidecar istio-gateway envoy-gateway envoy-gateway-holds; do
   printf '\nThrough %s, not tested: %s\n' "$edge" "$(wc -l <"build/skipped-$edge.txt")"
   cat "build/skipped-$edge.txt"
 done

@@ -120,6 +120,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s in a body without an agent in the path: %d %s", agent, r.Status, r.Body)
 		}
 	}
+	harness.Needs(t, harness.Findings)
 	harness.Eventually(t, func() error {
 		lines, err := os.ReadFile(filepath.Join(s.Dir, "audit.log"))
 		for _, want := range []string{`"tenant_mismatch"`, `"agent_mismatch"`, `"tenant-mismatch"`, `"agent-mismatch"`, `"malformed_query"`} {

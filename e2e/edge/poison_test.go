@@ -25,6 +25,7 @@ type scored struct {
 // gets in; the text of neither is in the audit log. How a writer is trusted comes from
 // the policy.
 func TestPoisoning(t *testing.T) {
+	harness.Needs(t, harness.HeldHeaders) // without them there is no quarantine
 	const issuer, sessions = "tenant: { claim: org_id }", "sessions: { ttl: 6h }"
 	s := harness.StartStack(t, func(yaml string) string {
 		for _, part := range []string{issuer, sessions, "content: { poison: quarantine,"} {

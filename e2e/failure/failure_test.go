@@ -195,6 +195,7 @@ func TestDenialIsUntouched(t *testing.T) {
 }
 
 func TestTrap(t *testing.T) {
+	harness.Needs(t, harness.ReloadedFilter)
 	for range 3 {
 		envoyAnswers(t, edge, 503, "unavailable", func() *harness.Response {
 			return harness.Do(t, edge.URL, harness.Request{Header: map[string]string{"X-Test-Trap": "1"}})

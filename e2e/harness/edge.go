@@ -28,8 +28,10 @@ const (
 	EdgeIstioSidecarHolds Edge = "istio-sidecar-holds"
 	EdgeIstioGatewayHolds Edge = "istio-gateway-holds"
 	// EdgeEnvoyGateway is an Envoy that Envoy Gateway starts and configures, from
-	// what memgate render envoy-gateway prints.
-	EdgeEnvoyGateway Edge = "envoy-gateway"
+	// what memgate render envoy-gateway prints. The other is the same with
+	// --hold-headers.
+	EdgeEnvoyGateway      Edge = "envoy-gateway"
+	EdgeEnvoyGatewayHolds Edge = "envoy-gateway-holds"
 )
 
 // edge is one way to put Envoy in front of a system.
@@ -59,7 +61,8 @@ var edges = map[Edge]edge{
 	EdgeIstioGateway:      istioEdge(mesh.Gateway, false),
 	EdgeIstioSidecarHolds: istioEdge(mesh.Sidecar, true),
 	EdgeIstioGatewayHolds: istioEdge(mesh.Gateway, true),
-	EdgeEnvoyGateway:      envoyGatewayEdge(),
+	EdgeEnvoyGateway:      envoyGatewayEdge(false),
+	EdgeEnvoyGatewayHolds: envoyGatewayEdge(true),
 }
 
 // Feature is something that memgate's own Envoy does and not every mesh can.
@@ -77,6 +80,10 @@ const (
 	// EnvoyAnswers says that what Envoy answers by itself is a problem document, and
 	// that each answer has a request id and no header that names Envoy.
 	EnvoyAnswers Feature = "Envoy's own answers"
+	// ReloadedFilter says that a content filter which has failed is loaded again.
+	ReloadedFilter Feature = "a filter that is loaded again"
+	// Findings says that what the content filter found is in the audit log.
+	Findings Feature = "findings of the filter in the audit log"
 	// StrictRequests says that Envoy refuses escaped slashes, names with an
 	// underscore, and more headers than memgate's own Envoy takes.
 	StrictRequests Feature = "strict requests"

@@ -32,23 +32,33 @@ type EnvoyGateway struct {
 // EnvoyGatewayOptions say what [StartEnvoyGateway] renders. The zero value is an
 // edge by plain HTTP for every host.
 type EnvoyGatewayOptions struct {
-	Host string                                 // the only one that is served
-	TLS  string                                 // a Secret named edge-tls, with which the edge speaks HTTPS
-	Edit func(kind string, spec map[string]any) // changes an object before Envoy Gateway gets it
+	Refused     bool                                        // Envoy Gateway refuses an object
+	HoldHeaders bool                                        // see mesh.Options
+	Host        string                                      // the only one that is served
+	TLS         string                                      // a Secret named edge-tls, with which the edge speaks HTTPS
+	More        string                                      // objects beside the rendered ones, as YAML, with NAME for the gateway and its namespace
+	Edit        func(kind string, spec map[string]any) bool // changes a rendered object, or takes it out
 }
 
-func envoyGatewayEdge() edge {
-	return edge{
+func envoyGatewayEdge(hold bool) edge {
+	e := edge{
 		envoy: func(t T, p *policy.Policy) *Envoy {
 			t.Helper()
-			return StartEnvoyGateway(t, p, EnvoyGatewayOptions{}).Envoy
+			return StartEnvoyGateway(t, p, EnvoyGatewayOptions{HoldHeaders: hold}).Envoy
 		},
-		lacks: map[Feature]string{
-			HeldHeaders:  "an EnvoyExtensionPolicy cannot hold them",
-			RawHeaders:   "a SecurityPolicy joins them by a comma",
-			EnvoyAnswers: "what Envoy answers by itself is not in the objects",
-		},
+		lacks: map[Feature]string{NoUpgrades: "Envoy Gateway always lets Envoy switch to WebSocket"},
 	}
+	if !hold {
+		const no = ": with --hold-headers it is there"
+		e.lacks[HeldHeaders] = "an EnvoyExtensionPolicy cannot hold them" + no
+		e.lacks[RawHeaders] = "a SecurityPolicy cannot ask for them" + no
+		e.lacks[EnvoyAnswers] = "Envoy Gateway has no object for them" + no
+		e.lacks[StrictRequests] = "Envoy Gateway does not bound headers" + no
+		e.lacks[OwnMutations] = "a SecurityPolicy cannot ask for them" + no
+		e.lacks[Findings] = "Envoy Gateway does not log a filter's state" + no
+		e.lacks[ReloadedFilter] = "an EnvoyExtensionPolicy cannot ask for it" + no
+	}
+	return e
 }
 
 // StartEnvoyGateway runs an Envoy until the test ends, in front of the memgate and
@@ -72,6 +82,7 @@ func StartEnvoyGateway(t T, p *policy.Policy, o EnvoyGatewayOptions) *EnvoyGatew
 	// One namespace for all: outside a cluster Envoy Gateway 1.9 does not see of what kind
 	// a policy is, so that no ReferenceGrant can name it.
 	options := mesh.Defaults()
+	options.HoldHeaders = o.HoldHeaders
 	options.Namespace, options.Workload, options.WorkloadNamespace, options.Policy = e.name, e.name, e.name, []byte("{}")
 	if o.Host != "" {
 		options.Hosts = []string{o.Host}
@@ -93,17 +104,23 @@ func StartEnvoyGateway(t T, p *policy.Policy, o EnvoyGatewayOptions) *EnvoyGatew
 			if kind == "EnvoyProxy" {
 				spec["extraArgs"] = []string{"--disable-hot-restart", "--admin-address-path", admin, "--log-path", log, "--log-format", "%L %n: %v"}
 			}
-			if o.Edit != nil {
-				o.Edit(kind, spec)
-			}
-			return kind != "NetworkPolicy"
+			return kind != "NetworkPolicy" && (o.Edit == nil || o.Edit(kind, spec))
 		})
 	}
 	for name, address := range map[string]string{"memgate-" + portOf(p.Server.GRPC): p.Server.GRPC, "memgate-" + portOf(p.Server.HTTP): p.Server.HTTP, e.name + "-" + portOf(p.Upstream.Address): p.Upstream.Address} {
 		text += e.backend(name, address)
 	}
-	server.apply(t, e.name, text+o.TLS)
+	before := len(server.Log(0))
+	server.apply(t, e.name, text+strings.ReplaceAll(o.TLS+o.More, "NAME", e.name))
 	e.wait(t, admin, log)
+	// It logs what a cluster would see of each object. A gateway has no address here.
+	status := strings.ReplaceAll(server.Log(0)[before:], "AddressNotAssigned\n  status: \"False\"", "")
+	switch at := strings.Index(status, `status: "False"`); {
+	case o.Refused && at < 0:
+		t.Fatalf("Envoy Gateway refuses none of the objects:\n%s", status)
+	case !o.Refused && at >= 0:
+		t.Fatalf("Envoy Gateway refuses an object:\n%s", status[max(0, at-1024):at])
+	}
 	return e
 }
 

@@ -96,6 +96,7 @@ type filter struct {
 	name, kind string
 	config     object
 	disabled   bool // unless a route turns it on
+	used       bool // on some route
 }
 
 func (e *examination) manager(listener string, m, table object) {
@@ -104,7 +105,8 @@ func (e *examination) manager(listener string, m, table object) {
 	authz, wasm := -1, -1
 	for i, f := range m.list("http_filters") {
 		config := e.config(f)
-		one := filter{f.text("name"), config.text("@type"), config, f.yes("disabled")}
+		one := filter{f.text("name"), config.text("@type"), config, f.yes("disabled"), false}
+		one.used = one.runs(table)
 		filters = append(filters, one)
 		switch {
 		case one.kind == typeAuthz && authz < 0:
@@ -134,6 +136,30 @@ func (e *examination) manager(listener string, m, table object) {
 	e.hardening(where, m)
 }
 
+// runs reports whether a filter runs for some route.
+func (f filter) runs(table object) bool {
+	for _, host := range table.list("virtual_hosts") {
+		for _, r := range host.list("routes") {
+			if f.on(table, host, r) {
+				return true
+			}
+		}
+	}
+	return !f.disabled
+}
+
+// on reports whether a filter runs for a route, by what the route itself, its host
+// and their table say of it.
+func (f filter) on(scopes ...object) bool {
+	on := !f.disabled
+	for _, scope := range scopes {
+		if override := scope.object("typed_per_filter_config", f.name); override != nil {
+			on = !override.yes("disabled")
+		}
+	}
+	return on
+}
+
 // memgates reports whether a Wasm filter is the edge's, by its configuration.
 func memgates(config object) bool {
 	return strings.Contains(config.text("config", "configuration", "value"), `"cluster"`)
@@ -150,7 +176,7 @@ func (e *examination) authz(where string, f filter) {
 		e.err("authz-http", where, "use memgate's gRPC port", "does not ask by gRPC")
 	}
 	if !f.config.yes("encode_raw_headers") {
-		e.warn("raw-headers", where, "set encode_raw_headers; in Istio, render with --hold-headers", "joins headers that come twice, which memgate then refuses by their form alone")
+		e.warn("raw-headers", where, "set encode_raw_headers; in Istio, render with --hold-headers; Envoy Gateway cannot", "joins headers that come twice, which memgate then refuses by their form alone")
 	}
 }
 
@@ -188,9 +214,9 @@ func (e *examination) order(where string, filters []filter, authz, wasm int) {
 	for i, f := range filters {
 		name := "filter " + f.name
 		switch compressor := strings.Contains(f.kind, ".compressor."); {
-		case compressor && i > wasm:
+		case compressor && i > wasm && f.used:
 			e.err("compressor", where+", "+name, "put the compressor before ext_authz, so that it compresses what the content filter has read", "compresses responses before the content filter reads them: they are refused with 502")
-		case compressor, f.of(harmless), i > authz && f.of(idle), f.disabled:
+		case compressor, f.of(harmless), i > authz && f.of(idle), !f.used, responsesOnly(f):
 		case i < authz:
 			e.warn("before", where+", "+name, "look at whether it answers or changes requests that memgate has not seen", "stands before ext_authz")
 		case i > authz && i < wasm:
@@ -202,6 +228,11 @@ func (e *examination) order(where string, filters []filter, authz, wasm int) {
 			e.err("route-cache", where+", "+name, "do not let it clear the route cache", "chooses the route again after memgate has decided on another")
 		}
 	}
+}
+
+// responsesOnly reports whether a filter changes headers of responses and nothing else.
+func responsesOnly(f filter) bool {
+	return strings.Contains(f.kind, ".header_mutation.") && len(f.config.list("mutations", "request_mutations")) == 0
 }
 
 // rewrites reports whether a filter can change a request after it was checked.
@@ -239,18 +270,7 @@ func (e *examination) routes(where string, m, table object, filters []filter, au
 					continue
 				}
 				f := filters[own.index]
-				on := !f.disabled
-				for _, scope := range []object{table, host, r} {
-					override := scope.object("typed_per_filter_config", f.name)
-					switch {
-					case override == nil:
-					case override.yes("disabled"):
-						on = false
-					default:
-						on = true
-					}
-				}
-				if !on {
+				if !f.on(table, host, r) {
 					e.err(own.rule, at, "remove what turns "+f.name+" off for it (typed_per_filter_config); in Envoy Gateway, a policy on the route takes the place of the gateway's", "%s", own.what)
 				}
 			}

@@ -61,7 +61,7 @@ provider:
     infrastructure:
       type: Host
       host: { configHome: "$dir/config", dataHome: "$dir/data", stateHome: "$dir/state", runtimeDir: "$dir/run" }
-extensionApis: { enableBackend: true, enableEnvoyPatchPolicy: true }
+extensionApis: { enableBackend: true, enableLua: true, enableEnvoyPatchPolicy: true }
 logging: { level: { default: info } }
 EOF
 exec chroot "$dir/root" "$binary" server --config-path "$dir/config.yaml"

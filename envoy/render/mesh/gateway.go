@@ -38,6 +38,13 @@ func (e *edge) gateway() (File, error) {
 	this := []targetRef{{Group: gatewayAPI, Kind: "Gateway", Name: e.Workload}}
 	proxy := resource[envoyProxySpec]{envoyAPI + "/v1alpha1", "EnvoyProxy", at, envoyProxySpec{}}
 	proxy.Spec.Telemetry.AccessLog.Settings = []egLog{{[]egSink{{"ALS", egALS{[]backendRef{e.memgatePort(e.grpc)}, render.LogName, "HTTP"}}}}}
+	filterComment, logComment := "The content filter.", "Envoy's access log goes to memgate, which writes one audit line for each request."
+	if !e.HoldHeaders {
+		filterComment = `The content filter. It cannot hold headers back until the body is known here: a refused body
+reaches the service as a request that breaks off after its headers. Where that matters,
+render with --hold-headers.`
+		logComment += " What the\ncontent filter found is not in it: Envoy Gateway cannot log a filter's state."
+	}
 	docs := []document{
 		{"TLS for clients, with the certificate in the secret " + e.TLSSecret + ", and a redirect from plain HTTP.",
 			resource[gatewaySpec]{gatewayAPI + "/v1", "Gateway", at, gatewaySpec{
@@ -48,7 +55,7 @@ func (e *edge) gateway() (File, error) {
 					{Name: "https", Protocol: "HTTPS", Port: 443, TLS: &listenerTLS{"Terminate", []targetRef{{Kind: "Secret", Name: e.TLSSecret}}}},
 				},
 			}}},
-		{"Envoy's access log goes to memgate, which writes one audit line for each request. What the\ncontent filter found is not in it: Envoy Gateway cannot log a filter's state.", proxy},
+		{logComment, proxy},
 		{"", resource[httpRouteSpec]{gatewayAPI + "/v1", "HTTPRoute", suffixed(at, "redirect"), httpRouteSpec{
 			ParentRefs: []parentRef{{e.Workload, "http"}}, Hostnames: e.Hosts,
 			Rules: []routeRule{{Filters: []routeFilter{{"RequestRedirect", redirectRoute{"https", 301}}}}},
@@ -64,10 +71,16 @@ func (e *edge) gateway() (File, error) {
 					GRPC: backendRefs{[]backendRef{e.memgatePort(e.grpc)}}, Timeout: render.CheckTimeout.String(), StatusOnError: 503,
 				},
 			}}},
-		{`The content filter. It cannot hold headers back until the body is known here: a refused body
-reaches the service as a request that breaks off after its headers.`, e.wasmPolicy(at, https(this))},
+		{filterComment, e.wasmPolicy(at, https(this))},
 		{"Paths, headers, sizes and times as in memgate's own Envoy.", e.clientTraffic(at, https(this))},
 		{"", e.backendTraffic(at, this)},
+	}
+	if e.HoldHeaders {
+		patches, err := e.envoyPatch(at)
+		if err != nil {
+			return File{}, err
+		}
+		docs = append(docs, document{"What Envoy Gateway has no objects for. It must let you set it: extensionApis.enableEnvoyPatchPolicy.", patches})
 	}
 	if e.Namespace != e.WorkloadNamespace {
 		from := func(group, kind string) grantFrom { return grantFrom{group, kind, e.WorkloadNamespace} }
@@ -140,11 +153,15 @@ func (e *edge) wasmPolicy(at meta, targets []targetRef) resource[extensionSpec] 
 		image.PullSecretRef = nil
 		code = wasmCode{Type: "HTTP", HTTP: image}
 	}
+	config := pluginConfig{Cluster: "httproute/" + e.WorkloadNamespace + "/" + ownRoute + "/rule/0", Headers: "pass"}
+	if e.HoldHeaders {
+		config.Headers = ""
+	}
 	return resource[extensionSpec]{envoyAPI + "/v1alpha1", "EnvoyExtensionPolicy", at, extensionSpec{
 		TargetRefs: targets,
 		Wasm: []egWasm{{
 			Name: "memgate", RootID: "memgate", Code: code,
-			Config: pluginConfig{"httproute/" + e.WorkloadNamespace + "/" + ownRoute + "/rule/0", "pass"},
+			Config: config,
 		}},
 	}}
 }
@@ -156,8 +173,10 @@ func (e *edge) clientTraffic(at meta, targets []targetRef) resource[clientTraffi
 			"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
 			"ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
 		}},
-		Path:    egPath{EscapedSlashesAction: "RejectRequest"},
-		Headers: egHeaders{"RejectRequest", "Generate", egXFCC{Mode: "Sanitize"}},
+		Path: egPath{EscapedSlashesAction: "RejectRequest"},
+		Headers: egHeaders{
+			"RejectRequest", "Generate", egHeader{[]headerMatch{{"X-Request-Id", "%REQ(X-REQUEST-ID)%"}}}, egXFCC{Mode: "Sanitize"},
+		},
 		Timeout: egTimeouts{egHTTPTimeouts{
 			RequestReceivedTimeout: "1m", RequestHeadersReceivedTimeout: "10s", IdleTimeout: "15m", StreamIdleTimeout: "5m",
 		}},

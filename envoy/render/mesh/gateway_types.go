@@ -158,9 +158,14 @@ type egPath struct {
 }
 
 type egHeaders struct {
-	WithUnderscoresAction string `yaml:"withUnderscoresAction"`
-	RequestID             string `yaml:"requestID"`
-	XForwardedClientCert  egXFCC `yaml:"xForwardedClientCert"`
+	WithUnderscoresAction string   `yaml:"withUnderscoresAction"`
+	RequestID             string   `yaml:"requestID"`
+	LateResponseHeaders   egHeader `yaml:"lateResponseHeaders"`
+	XForwardedClientCert  egXFCC   `yaml:"xForwardedClientCert"`
+}
+
+type egHeader struct {
+	Set []headerMatch `yaml:"set"`
 }
 
 type egXFCC struct {

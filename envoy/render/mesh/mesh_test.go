@@ -24,12 +24,13 @@ var examples = map[string]struct {
 	write func(*policy.Policy, mesh.Options) ([]mesh.File, error)
 	edit  func(*mesh.Options)
 }{
-	"../../istio":         {mesh.Istio, func(*mesh.Options) {}},
-	"../../istio/gateway": {mesh.Istio, func(o *mesh.Options) { o.At, o.HoldHeaders = mesh.Gateway, true }},
-	"../../envoy-gateway": {mesh.EnvoyGateway, func(*mesh.Options) {}},
-	"../../kubernetes":    {mesh.Kubernetes, func(*mesh.Options) {}},
-	"../../chart":         {mesh.Chart, func(*mesh.Options) {}},
-	"testdata/compose":    {mesh.Compose, func(*mesh.Options) {}},
+	"../../istio":               {mesh.Istio, func(*mesh.Options) {}},
+	"../../istio/gateway":       {mesh.Istio, func(o *mesh.Options) { o.At, o.HoldHeaders = mesh.Gateway, true }},
+	"../../envoy-gateway":       {mesh.EnvoyGateway, func(*mesh.Options) {}},
+	"../../envoy-gateway/holds": {mesh.EnvoyGateway, func(o *mesh.Options) { o.HoldHeaders = true }},
+	"../../kubernetes":          {mesh.Kubernetes, func(*mesh.Options) {}},
+	"../../chart":               {mesh.Chart, func(*mesh.Options) {}},
+	"testdata/compose":          {mesh.Compose, func(*mesh.Options) {}},
 }
 
 func options(t *testing.T) mesh.Options {

@@ -40,7 +40,7 @@ type Options struct {
 	Wasm        string // URL of the filter: oci:// or https://
 	WasmSHA256  string // digest of the image, or hash of the file
 	PullSecret  string // for a private registry, or ""
-	HoldHeaders bool   // use an EnvoyFilter that can hold headers, instead of a WasmPlugin
+	HoldHeaders bool   // use an EnvoyFilter that can hold headers, instead of a WasmPlugin, or an EnvoyPatchPolicy
 	Replicas    int    // of memgate, at least
 	FilesSecret string // whose files appear beside the policy in secrets/
 	EnvSecret   string // whose members are environment variables, such as REDIS_URL

@@ -98,6 +98,7 @@ func renderMeshCommand(name, short string, write func(*policy.Policy, mesh.Optio
 	}
 	if name == "envoy-gateway" {
 		f.StringVar(&o.GatewayClass, "gateway-class", o.GatewayClass, "class of the gateway")
+		f.BoolVar(&o.HoldHeaders, "hold-headers", false, "add an EnvoyPatchPolicy, by which headers are held until the body is known")
 	}
 	if name == "istio" || name == "envoy-gateway" {
 		f.StringSliceVar(&o.Hosts, "host", o.Hosts, "names by which clients reach the gateway")
