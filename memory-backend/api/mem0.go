@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -196,21 +195,19 @@ func (s *Server) mem0Add(c *call) (any, error) {
 	if base.User == "" && base.Agent == "" && base.App == "" && base.Run == "" {
 		return nil, badRequest("At least one of user_id, agent_id, app_id and run_id is required.")
 	}
-	results := make([]mem0Memory, len(memories))
-	for i, m := range memories {
+	for _, m := range memories {
 		if err := s.mark(c, m); err != nil {
 			return nil, err
 		}
-		results[i] = mem0Shape(m)
-		results[i].Event, results[i].Data = string(memory.EventAdd), &mem0Data{m.Content}
 	}
-	answer := map[string]any{"results": results}
-	at := w.At
-	if w, err = s.once(c, f, http.StatusOK, answer); err != nil {
-		return nil, err
-	}
-	w.At = at
-	return answer, s.add(c, w, memories)
+	return s.addOnce(c, f, w, memories, func() any {
+		results := make([]mem0Memory, len(memories))
+		for i, m := range memories {
+			results[i] = mem0Shape(m)
+			results[i].Event, results[i].Data = string(memory.EventAdd), &mem0Data{m.Content}
+		}
+		return map[string]any{"results": results}
+	})
 }
 
 // mem0Message makes a memory of a message, and none of one that instructs the model.

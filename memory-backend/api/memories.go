@@ -132,24 +132,41 @@ func (s *Server) remember(c *call) (any, error) {
 	if err := s.mark(c, m); err != nil {
 		return nil, err
 	}
-	answer := map[string]any{
-		"memory_id": m.ID, "agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent),
-		"status": written(m), "provenance": m.Provenance, "confidence": m.Confidence, "type": m.Type,
-	}
-	return answer, s.store(c, f, agent, []*memory.Memory{m}, answer)
+	return s.store(c, f, agent, []*memory.Memory{m}, func() any {
+		answer := map[string]any{
+			"memory_id": m.ID, "agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent),
+			"status": written(m), "provenance": m.Provenance, "confidence": m.Confidence, "type": m.Type,
+		}
+		if m.Conflict != "" {
+			answer["conflict_with"] = m.Conflict
+		}
+		return answer
+	})
 }
 
 // store stores new memories of an agent. The answer is what the caller gets.
-func (s *Server) store(c *call, f *form, agent string, memories []*memory.Memory, answer any) error {
-	w, err := s.once(c, f, http.StatusOK, answer)
-	if err != nil {
-		return err
-	}
+func (s *Server) store(c *call, f *form, agent string, memories []*memory.Memory, answer func() any) (any, error) {
+	prepared := s.change(c)
 	for _, m := range memories {
-		m.Agent, m.Actor, m.Writer = agent, agent, w.By
-		m.Created, m.Updated = w.At, w.At
+		m.Agent, m.Actor, m.Writer = agent, agent, prepared.By
+		m.Created, m.Updated = prepared.At, prepared.At
 	}
-	return s.add(c, w, memories)
+	return s.addOnce(c, f, prepared, memories, answer)
+}
+
+// addOnce stores new memories after a look at what is there already that says nearly the same, of which the answer can
+// tell. Stored are they whatever it finds.
+func (s *Server) addOnce(c *call, f *form, prepared memory.Write, memories []*memory.Memory, answer func() any) (any, error) {
+	if err := s.guard.Prepare(c.Context(), c.id.Tenant, &prepared, memories); err != nil {
+		return nil, err
+	}
+	a := answer()
+	w, err := s.once(c, f, http.StatusOK, a)
+	if err != nil {
+		return nil, err
+	}
+	w.At, w.Space, w.Vectors = prepared.At, prepared.Space, prepared.Vectors
+	return a, s.add(c, w, memories)
 }
 
 func (s *Server) batchRemember(c *call) (any, error) {
@@ -179,19 +196,27 @@ func (s *Server) batchRemember(c *call) (any, error) {
 		Reason string  `json:"reason"`
 		Error  *string `json:"error"`
 		Type   string  `json:"type"`
+
+		Conflict string `json:"conflict_with,omitempty"`
 	}
-	results := make([]result, len(memories))
-	for i, m := range memories {
+	for _, m := range memories {
 		if err := s.mark(c, m); err != nil {
 			return nil, err
 		}
-		results[i] = result{ID: m.ID, Status: written(m), Action: "store", Reason: "Stored successfully", Type: m.Type}
 	}
-	answer := map[string]any{
-		"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "total_submitted": len(memories),
-		"successful": len(memories), "failed": 0, "results": results,
-	}
-	return answer, s.store(c, f, agent, memories, answer)
+	return s.store(c, f, agent, memories, func() any {
+		results := make([]result, len(memories))
+		for i, m := range memories {
+			results[i] = result{ID: m.ID, Status: written(m), Action: "store", Reason: "Stored successfully", Type: m.Type, Conflict: m.Conflict}
+			if m.Conflict != "" {
+				results[i].Reason = "Stored beside one that says nearly the same"
+			}
+		}
+		return map[string]any{
+			"agent_id": agent, "session_id": c.id.Session, "namespace": namespace(agent), "total_submitted": len(memories),
+			"successful": len(memories), "failed": 0, "results": results,
+		}
+	})
 }
 
 // recallFilter reads the filters that all recalls share, and the limit.

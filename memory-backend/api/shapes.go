@@ -60,6 +60,7 @@ type memoryItem struct {
 	Principal   *string `json:"principal"`
 	Provisional *string `json:"provisional_until"`
 	Hold        *string `json:"legal_hold"`
+	Conflict    string  `json:"conflict_with,omitempty"`
 }
 
 // trustOf says how the writer of a memory is trusted: not, where nobody said so.
@@ -80,7 +81,7 @@ func (s *Server) item(m *memory.Memory, score *float64) memoryItem {
 		Status: m.StatusAt(s.Now()), Tags: list(m.Tags), CreatedAt: stamp(m.Created), UpdatedAt: stamp(m.Updated),
 		ExpiredAt: stamp(m.ExpiredAt), ExpiredBy: optional(m.ExpiredBy), ActorID: optional(m.Actor),
 		Source: optional(m.Source), SourceRef: optional(m.SourceRef), AgentID: optional(m.Agent), Score: score,
-		Provenance: m.Provenance, Trust: trustOf(m), Principal: optional(m.Writer), Provisional: stamp(m.Provisional), Hold: optional(m.Hold),
+		Provenance: m.Provenance, Trust: trustOf(m), Principal: optional(m.Writer), Provisional: stamp(m.Provisional), Hold: optional(m.Hold), Conflict: m.Conflict,
 	}
 	if i.Status == memory.StatusExpired && i.ExpiredAt == nil {
 		i.ExpiredAt = stamp(m.Expires)
@@ -110,6 +111,7 @@ type mem0Memory struct {
 	Trust      string          `json:"trust"`
 	Principal  *string         `json:"principal"`
 	Held       bool            `json:"held,omitempty"`
+	Conflict   string          `json:"conflict_with,omitempty"`
 	Score      *float64        `json:"score,omitempty"`
 	Event      string          `json:"event,omitempty"`
 	Data       *mem0Data       `json:"data,omitempty"`
@@ -126,7 +128,7 @@ func mem0Shape(m *memory.Memory) mem0Memory {
 		ID: m.ID, Memory: m.Content, UserID: optional(m.User), AgentID: optional(m.Agent), AppID: optional(m.App),
 		RunID: optional(m.Run), ActorID: optional(m.Actor), Role: optional(m.Role), Hash: hex.EncodeToString(sum[:]),
 		Metadata: m.Metadata, Categories: list(m.Category), CreatedAt: stamp(m.Created), UpdatedAt: stamp(m.Updated),
-		Trust: trustOf(m), Principal: optional(m.Writer), Held: m.Held,
+		Trust: trustOf(m), Principal: optional(m.Writer), Held: m.Held, Conflict: m.Conflict,
 	}
 	if len(o.Metadata) == 0 {
 		o.Metadata = json.RawMessage("null")

@@ -103,6 +103,7 @@ type Memory struct {
 	Provisional time.Time // until when it is valid without a second principal that confirms it; zero: confirmed or not in need of it
 	Held        bool      // in quarantine: nobody recalls it until a reviewer releases it
 	Finding     string    // why the edge had it held, as the edge put it; stays when it is released
+	Conflict    string    // the memory that said nearly the same when it was added; "" for none
 	Hold        string    // why it must not be erased, expire or be forgotten (a legal hold); "" for none
 }
 

@@ -69,6 +69,7 @@ type MemoryLine struct {
 	Held        bool            `json:"held,omitempty"` // in quarantine: not active, whatever its status
 	Finding     string          `json:"finding,omitempty"`
 	Hold        string          `json:"legal_hold,omitempty"`
+	Conflict    string          `json:"conflict_with,omitempty"`
 }
 
 // ChangeLine is one step in the history of a memory.
@@ -110,7 +111,7 @@ func memoryLine(m *memory.Memory) *MemoryLine {
 		Title: m.Title, Content: m.Content, Type: m.Type, Tags: m.Tags, Category: m.Category, Metadata: m.Metadata, Confidence: m.Confidence,
 		Status: m.Status, Source: m.Source, SourceRef: m.SourceRef, Provenance: m.Provenance, Writer: m.Writer, Created: m.Created, Updated: m.Updated,
 		ExpiredAt: optionalTime(m.ExpiredAt), ExpiredBy: m.ExpiredBy, Expires: optionalTime(m.Expires), Trust: m.Trust,
-		Provisional: optionalTime(m.Provisional), Held: m.Held, Finding: m.Finding, Hold: m.Hold}
+		Provisional: optionalTime(m.Provisional), Held: m.Held, Finding: m.Finding, Hold: m.Hold, Conflict: m.Conflict}
 }
 
 func (l *MemoryLine) memory() *memory.Memory {
@@ -118,7 +119,7 @@ func (l *MemoryLine) memory() *memory.Memory {
 		Title: l.Title, Content: l.Content, Type: l.Type, Tags: l.Tags, Category: l.Category, Metadata: l.Metadata, Confidence: l.Confidence,
 		Status: l.Status, Source: l.Source, SourceRef: l.SourceRef, Provenance: l.Provenance, Writer: l.Writer,
 		Created: timeOf(&l.Created), Updated: timeOf(&l.Updated), ExpiredAt: timeOf(l.ExpiredAt), ExpiredBy: l.ExpiredBy, Expires: timeOf(l.Expires),
-		Trust: l.Trust, Provisional: timeOf(l.Provisional), Held: l.Held, Finding: l.Finding, Hold: l.Hold}
+		Trust: l.Trust, Provisional: timeOf(l.Provisional), Held: l.Held, Finding: l.Finding, Hold: l.Hold, Conflict: l.Conflict}
 }
 
 // ErrCursor says that a cursor is not one that an export gave.
@@ -440,7 +441,7 @@ func (l *Line) check() error {
 
 func (l *Line) checkMemory() error {
 	m := l.Memory
-	for _, s := range []string{m.ID, m.Agent, m.User, m.App, m.Run, m.Actor, m.Role, m.Source, m.SourceRef, m.Writer, m.ExpiredBy, m.Finding, m.Hold} {
+	for _, s := range []string{m.ID, m.Agent, m.User, m.App, m.Run, m.Actor, m.Role, m.Source, m.SourceRef, m.Writer, m.ExpiredBy, m.Finding, m.Hold, m.Conflict} {
 		if len(s) > maxBytes || !utf8.ValidString(s) {
 			return errors.New("a name is too long or no UTF-8")
 		}

@@ -35,6 +35,34 @@ func By(ctx context.Context, subject string) context.Context {
 	return context.WithValue(ctx, readerKey{}, subject)
 }
 
+// Scope returns what the rights of a tenant let the service itself use.
+func (g *Guard) Scope(ctx context.Context, tenant string) (memory.Filter, error) {
+	return g.scope(For(ctx, ""), tenant, nil)
+}
+
+// preparer is a store that can look at memories before they are added.
+type preparer interface {
+	Prepare(ctx context.Context, tenant string, w *memory.Write, memories []*memory.Memory, scope memory.Filter)
+}
+
+// Prepare fills in what the store can tell of memories before they are added: their vectors, in w, and what says nearly
+// the same as each, among what the caller may see. It fails as Add does for users who did not consent, of whom nothing is
+// shown to anyone.
+func (g *Guard) Prepare(ctx context.Context, tenant string, w *memory.Write, memories []*memory.Memory) error {
+	p, ok := g.Store.(preparer)
+	if !ok {
+		return nil
+	}
+	if err := g.consented(ctx, tenant, memories); err != nil {
+		return err
+	}
+	scope, err := g.scope(ctx, tenant, nil)
+	if err == nil {
+		p.Prepare(ctx, tenant, w, memories, scope)
+	}
+	return err
+}
+
 // scope adds to a filter what the rights of a tenant ask for.
 func (g *Guard) scope(ctx context.Context, tenant string, f memory.Filter) (memory.Filter, error) {
 	p, err := g.Policy(ctx, tenant)

@@ -29,6 +29,9 @@ type dataOptions struct {
 	keys    string
 	maxOpen int
 	qdrant  qdrantOptions
+
+	embeddings   embeddingsOptions
+	vectorMemory int64 // bytes
 }
 
 func (o *dataOptions) flags(f *pflag.FlagSet) {
@@ -38,6 +41,7 @@ func (o *dataOptions) flags(f *pflag.FlagSet) {
 			"for no encryption; further ones only unwrap (default file:DATA/"+masterFile+")")
 	f.StringVar(&o.keys, "keys", "", "directory of the tenants' wrapped keys (default DATA/keys)")
 	o.qdrant.flags(f)
+	o.embeddings.flags(f)
 }
 
 // check returns what is wrong with the options, after filling in those that were not given.
@@ -56,7 +60,8 @@ func (o *dataOptions) check() error {
 	if o.qdrant.url != "" && !o.encrypted() {
 		return errors.New("--qdrant keeps memories encrypted only: --master-key must not be none")
 	}
-	return nil
+	_, err := o.embeddings.space()
+	return err
 }
 
 // encrypted reports whether files are sealed.
@@ -123,7 +128,7 @@ func (o *dataOptions) open(ctx context.Context, create bool) (*sqlite.Store, *cr
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := sqlite.Open(sqlite.Config{Dir: o.data, MaxOpen: o.maxOpen, Now: time.Now, Random: rand.Reader, Keys: keys})
+	s, err := sqlite.Open(sqlite.Config{Dir: o.data, MaxOpen: o.maxOpen, Now: time.Now, Random: rand.Reader, Keys: keys, VectorMemory: o.vectorMemory})
 	return s, keys, err
 }
 

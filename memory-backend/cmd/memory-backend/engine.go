@@ -77,7 +77,7 @@ func (o *qdrantOptions) config() (c qdrant.Config, err error) {
 }
 
 // openStore opens the engine that the options name.
-func (o *dataOptions) openStore(ctx context.Context, create bool) (memory.Store, *crypt.Keyring, error) {
+func (o *dataOptions) openStore(ctx context.Context, create bool) (memory.VectorStore, *crypt.Keyring, error) {
 	if o.qdrant.url == "" {
 		s, keys, err := o.open(ctx, create)
 		if err != nil {
@@ -97,12 +97,15 @@ func (o *dataOptions) openStore(ctx context.Context, create bool) (memory.Store,
 }
 
 // openQdrant opens the Qdrant of the options.
-func (o *dataOptions) openQdrant(ctx context.Context, keys *crypt.Keyring) (memory.Store, error) {
+func (o *dataOptions) openQdrant(ctx context.Context, keys *crypt.Keyring) (memory.VectorStore, error) {
 	c, err := o.qdrant.config()
 	if err != nil {
 		return nil, usageError{err}
 	}
 	c.Keys = keys
+	if c.Space, err = o.embeddings.space(); err != nil {
+		return nil, usageError{err}
+	}
 	var h held
 	if c.Holder, h.file, err = o.holder(); err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func newRoot(env func(string) (string, bool)) *cobra.Command {
 		Use:   "memory-backend",
 		Short: "A memory service for AI agents, behind the memgate edge",
 		Long: `memory-backend keeps memories of AI agents: one encrypted SQLite file per tenant,
-found again by BM25.
+found again by BM25 and, where a server of embeddings is named, by meaning.
 
 It believes the Txn-Token that the memgate edge signs, and nothing else: no request without a valid one
 reaches a memory. Each flag can also be set by the environment: --txn-jwks by MEMORY_BACKEND_TXN_JWKS.
@@ -75,7 +75,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(env), newHealthcheck(env), newOpenAPI(), newKeys(env), newTenant(env), newReceipt(env),
-		newBackup(env), newRestore(env), newMigrate(env), newExport(env), newImport(env), newDoctor(env))
+		newBackup(env), newRestore(env), newMigrate(env), newExport(env), newImport(env), newDoctor(env), newEmbeddings(env))
 	return root
 }
 

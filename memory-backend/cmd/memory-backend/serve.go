@@ -19,6 +19,8 @@ import (
 
 	"github.com/memgate/memgate/filter/txntoken"
 	"github.com/memgate/memgate/memory-backend/api"
+	"github.com/memgate/memgate/memory-backend/embed"
+	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
 )
 
@@ -42,6 +44,8 @@ type options struct {
 	distinct                     bool
 	provisional, sweep           time.Duration
 	unstated, access             bool
+	embedWait                    time.Duration
+	similar                      float64
 	tlsCert, tlsKey, tlsClientCA string // paths
 }
 
@@ -82,6 +86,9 @@ func newServe(env func(string) (string, bool)) *cobra.Command {
 		"how long a fact or preference of an unconfirmed writer is recalled when no other principal confirms it; 0: always")
 	f.BoolVar(&o.unstated, "provisional-unstated", false, "take writers for unconfirmed whose Txn-Token does not say how they are trusted")
 	f.DurationVar(&o.sweep, "sweep-every", time.Hour, "how often what is kept no longer is forgotten")
+	f.DurationVar(&o.embedWait, "embeddings-wait", time.Second, "how long a write or a recall waits for a vector before it goes on without")
+	f.Float64Var(&o.similar, "near-duplicates", 0.95, "cosine to a memory of the same owner from which on a new one is said to conflict with it; 0 for none")
+	f.Int64Var(&o.vectorMemory, "vector-memory", 256<<20, "bytes of opened vectors that are kept; those of a tenant with more are read from its file for each recall")
 	f.BoolVar(&o.access, "access-log", false, "record who reads each memory; a read that cannot be recorded fails")
 	f.StringVar(&o.otlp, "otlp", "", "collector of traces (OTLP by gRPC) for requests that the edge traces: http://HOST:4317 or https://HOST:4317")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -100,6 +107,8 @@ func (o *options) check() (slog.Level, error) {
 		return level, errors.New("--txn-issuer and --txn-audience must not be empty")
 	case o.maxOpen < 1 || o.maxConnections < 1 || o.maxBody < 1 || o.timeout <= 0 || o.drain <= 0 || o.provisional < 0 || o.sweep <= 0:
 		return level, errors.New("limits and times must be positive")
+	case o.embedWait <= 0 || o.vectorMemory < 1 || !(o.similar >= 0 && o.similar <= 1):
+		return level, errors.New("--embeddings-wait and --vector-memory must be positive, --near-duplicates 0 to 1")
 	}
 	if err := o.checkTLS(); err != nil {
 		return level, err
@@ -181,10 +190,11 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	store, _, err := o.openStore(ctx, true)
+	files, _, err := o.openStore(ctx, true)
 	if err != nil {
 		return err
 	}
+	var store memory.Store = files
 	switch {
 	case !o.encrypted():
 		log.Warn("memories are not encrypted: --master-key is none")
@@ -195,10 +205,27 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if files, ok := store.(*sqlite.Store); ok {
+	if files, ok := files.(*sqlite.Store); ok {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "memory_backend_open_tenants", Help: "Tenants' files that are open.",
-		}, func() float64 { return float64(files.OpenFiles()) }))
+		}, func() float64 { return float64(files.OpenFiles()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "memory_backend_vector_bytes", Help: "Opened vectors that are kept for searching, in bytes.",
+		}, func() float64 { return float64(files.VectorBytes()) }))
+	}
+	background, stopBackground := context.WithCancel(ctx)
+	defer stopBackground()
+	if o.embeddings.url != "" {
+		vectors, err := o.embeddings.store(files, log, reg, func(c *embed.Config) { c.Wait, c.Similar = o.embedWait, o.similar })
+		if err != nil {
+			return err
+		}
+		if err := checkEmbeddings(ctx, vectors, log); err != nil {
+			return err
+		}
+		store = vectors
+		filled := make(chan struct{})
+		go func() { defer close(filled); vectors.Run(background) }()
+		defer func() { stopBackground(); <-filled }()
 	}
 	traces, err := newTracing(o.otlp, log, reg)
 	if err != nil {
@@ -240,10 +267,8 @@ func serve(ctx context.Context, o options, logs io.Writer) (err error) {
 		log.Warn("no keys to verify tokens with yet", "error", err.Error())
 	}
 	log.Info("listening", "address", listener.Addr().String())
-	sweeping, stopSweeping := context.WithCancel(ctx)
-	defer stopSweeping()
-	swept := sweepEvery(sweeping, o.sweep, handler, log)
-	defer func() { stopSweeping(); <-swept }()
+	swept := sweepEvery(background, o.sweep, handler, log)
+	defer func() { stopBackground(); <-swept }()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConnections)) }()
 	select {

@@ -29,7 +29,7 @@ func (s *Store) Restore(ctx context.Context, tenant string, by memory.Write, ite
 				return err
 			}
 			m.Version, m.Seq = max(m.Version, 1), w.next()
-			if err := w.putMemory(m); err != nil {
+			if err := w.putMemory(m, nil); err != nil {
 				return err
 			}
 			if len(item.Changes) > 0 {

@@ -43,6 +43,7 @@ type point struct {
 	id      string
 	payload map[string]*qdrant.Value
 	terms   map[uint32]float32 // nil for those that no search finds
+	dense   []float32          // nil for none
 }
 
 // newPoint makes a point whose content is sealed.
@@ -257,7 +258,7 @@ func termOf(k *crypt.Tenant, term string) (string, uint32, error) {
 
 // proto returns what is sent of a point.
 func (p *point) proto() *qdrant.PointStruct {
-	out := &qdrant.PointStruct{Id: qdrant.NewIDUUID(p.id), Payload: p.payload, Vectors: qdrant.NewVectorsMap(map[string]*qdrant.Vector{})}
+	vectors := make(map[string]*qdrant.Vector)
 	if len(p.terms) > 0 {
 		indices := make([]uint32, 0, len(p.terms))
 		for i := range p.terms {
@@ -268,7 +269,10 @@ func (p *point) proto() *qdrant.PointStruct {
 		for i, at := range indices {
 			values[i] = p.terms[at]
 		}
-		out.Vectors = qdrant.NewVectorsMap(map[string]*qdrant.Vector{vectorTerms: qdrant.NewVectorSparse(indices, values)})
+		vectors[vectorTerms] = qdrant.NewVectorSparse(indices, values)
 	}
-	return out
+	if p.dense != nil {
+		vectors[vectorDense] = qdrant.NewVectorDense(p.dense)
+	}
+	return &qdrant.PointStruct{Id: qdrant.NewIDUUID(p.id), Payload: p.payload, Vectors: qdrant.NewVectorsMap(vectors)}
 }

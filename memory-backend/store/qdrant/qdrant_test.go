@@ -40,7 +40,7 @@ func keyring(t *testing.T) *crypt.Keyring {
 }
 
 func config(t *testing.T, port int) Config {
-	return Config{Host: "127.0.0.1", Port: port, Keys: keyring(t), Random: rand.Reader, Timeout: 20 * time.Second}
+	return Config{Host: "127.0.0.1", Port: port, Keys: keyring(t), Random: rand.Reader, Timeout: 20 * time.Second, Space: storetest.Space}
 }
 
 func openStore(t *testing.T, c Config) *Store {

@@ -177,56 +177,43 @@ func notFoundIf(missing bool) error {
 // of that would count the other tenants, too.)
 func (s *Store) Search(ctx context.Context, tenant string, q memory.SearchQuery) (hits []memory.Hit, err error) {
 	terms := search.Query(q.Text)
-	if len(terms) == 0 || q.Limit <= 0 {
+	byVector := len(q.Vector) > 0 && len(q.Vector) == q.Space.Dimensions && len(q.Vector) == s.Space.Dimensions
+	if len(terms) == 0 && !byVector || q.Limit <= 0 {
 		return nil, ctx.Err()
 	}
 	_, err = s.read(ctx, tenant, func(r *reading) error {
 		hits = nil
-		query, most, err := r.query(ctx, terms)
-		if err != nil || most == 0 {
-			return err
-		}
 		condition, exact, err := where(r.keys, q.Filter)
 		if err != nil {
 			return err
 		}
-		for limit := q.Limit + 16; ; limit = min(4*limit, mostHits) {
-			found, err := r.nearest(ctx, query, condition, limit)
-			if err != nil {
+		var words side
+		if len(terms) > 0 {
+			if words, err = r.words(ctx, terms); err != nil {
 				return err
 			}
-			hits = hits[:0]
-			for _, p := range found {
-				score := math.Min(1, float64(p.score)/most)
-				if score <= 0 || score < q.MinScore {
-					continue
-				}
-				m, err := openMemory(r.keys, p)
-				if err != nil {
-					return err
-				}
-				if exact || memory.Match(q.Filter, m) {
-					hits = append(hits, memory.Hit{Memory: m, Score: score})
-				}
-			}
-			if len(hits) >= q.Limit || len(found) < limit || limit == mostHits {
-				break
-			}
 		}
-		slices.SortStableFunc(hits, func(a, b memory.Hit) int {
-			return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(b.Memory.Seq, a.Memory.Seq))
-		})
-		hits = hits[:min(q.Limit, len(hits))]
-		return nil
+		switch {
+		case words.most == 0 && !byVector:
+		case words.most == 0:
+			hits, err = r.one(ctx, dense(q), condition, exact, q)
+		case !byVector:
+			hits, err = r.one(ctx, words, condition, exact, q)
+		case exact:
+			hits, err = r.both(ctx, words, dense(q), condition, q)
+		default:
+			hits, err = r.joined(ctx, words, dense(q), condition, q)
+		}
+		return err
 	})
 	return hits, err
 }
 
-// query makes the sparse vector of a query, and says what an average memory scores that has each term once.
-func (r *reading) query(ctx context.Context, terms []string) (*qdrant.Query, float64, error) {
+// words ranks by the sparse vector of a query's terms. An average memory that has each of them once scores 1.
+func (r *reading) words(ctx context.Context, terms []string) (side, error) {
 	docs, err := r.count(ctx, kindMemory)
 	if err != nil || docs == 0 {
-		return nil, 0, err
+		return side{}, err
 	}
 	counts, indices, errs := make([]int, len(terms)), make([]uint32, len(terms)), make([]error, len(terms))
 	var all sync.WaitGroup
@@ -234,7 +221,7 @@ func (r *reading) query(ctx context.Context, terms []string) (*qdrant.Query, flo
 	for i, term := range terms {
 		h, index, err := termOf(r.keys, term)
 		if err != nil {
-			return nil, 0, err
+			return side{}, err
 		}
 		indices[i] = index
 		turn <- struct{}{}
@@ -245,7 +232,7 @@ func (r *reading) query(ctx context.Context, terms []string) (*qdrant.Query, flo
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return nil, 0, err
+		return side{}, err
 	}
 	weights, most := make(map[uint32]float32), 0.0
 	for i, n := range counts {
@@ -262,14 +249,14 @@ func (r *reading) query(ctx context.Context, terms []string) (*qdrant.Query, flo
 	for i, at := range indices {
 		values[i] = weights[at]
 	}
-	return qdrant.NewQuerySparse(indices, values), most, nil
+	return side{query: qdrant.NewQuerySparse(indices, values), using: vectorTerms, most: most}, nil
 }
 
-// nearest returns the memories that score best.
-func (r *reading) nearest(ctx context.Context, query *qdrant.Query, condition *qdrant.Condition, limit int) (list []*stored, err error) {
+// nearest returns the memories that score best by one side, at least so much.
+func (r *reading) nearest(ctx context.Context, d side, condition *qdrant.Condition, limit int, least float64) (list []*stored, err error) {
 	err = r.store.call(ctx, func(ctx context.Context) error {
-		found, err := r.store.client.Query(ctx, &qdrant.QueryPoints{CollectionName: r.store.Collection, Query: query, Using: qdrant.PtrOf(vectorTerms),
-			Filter: r.filter(kindMemory, condition), Limit: qdrant.PtrOf(uint64(limit)), WithPayload: qdrant.NewWithPayload(true)})
+		found, err := r.store.client.Query(ctx, &qdrant.QueryPoints{CollectionName: r.store.Collection, Query: d.query, Using: &d.using,
+			Filter: r.filter(kindMemory, append(d.only, condition)...), ScoreThreshold: d.threshold(least), Limit: qdrant.PtrOf(uint64(limit)), WithPayload: qdrant.NewWithPayload(true)})
 		list = list[:0]
 		for _, p := range found {
 			list = append(list, &stored{id: p.GetId().GetUuid(), payload: p.Payload, score: p.Score})

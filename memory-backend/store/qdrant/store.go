@@ -46,6 +46,9 @@ type Config struct {
 
 	// Existing makes Open fail where the collection or an index of it is missing, instead of making it.
 	Existing bool
+	// Space is that of the dense vectors that the collection keeps, unsealed; zero for none. Its length is the collection's
+	// for good.
+	Space memory.Space
 }
 
 // Store implements memory.Store.
@@ -59,7 +62,7 @@ type Store struct {
 	generation int // of what is known of tenants
 }
 
-var _ memory.Store = (*Store)(nil)
+var _ memory.VectorStore = (*Store)(nil)
 
 // tenant is what a process knows of a tenant that it writes to.
 type tenant struct {
@@ -143,7 +146,7 @@ var indexes = func() (list []struct {
 	kind  qdrant.FieldType
 }) {
 	for kind, fields := range [][]string{
-		qdrant.FieldType_FieldTypeKeyword: {fieldTenant, fieldKind, fieldOf, fieldTerms, fieldLabels, fieldSame, "agent", "user", "app", "run", "type", "status", "held", "hold"},
+		qdrant.FieldType_FieldTypeKeyword: {fieldTenant, fieldKind, fieldOf, fieldTerms, fieldLabels, fieldSame, fieldSpace, "agent", "user", "app", "run", "type", "status", "held", "hold"},
 		qdrant.FieldType_FieldTypeInteger: {fieldSeq, fieldUntil, fieldBeat, fieldCreated, "updated", "expires", "provisional", "expired_at"},
 	} {
 		for _, field := range fields {
@@ -169,6 +172,7 @@ func (s *Store) setUp(ctx context.Context) error {
 				// One shard carries a write out as a whole.
 				ShardNumber:         qdrant.PtrOf(uint32(1)),
 				OnDiskPayload:       qdrant.PtrOf(true),
+				VectorsConfig:       s.denseConfig(),
 				SparseVectorsConfig: qdrant.NewSparseVectorsConfig(map[string]*qdrant.SparseVectorParams{vectorTerms: {}}),
 			})
 			if err != nil && status.Code(err) != codes.AlreadyExists && status.Code(err) != codes.InvalidArgument {
@@ -177,6 +181,9 @@ func (s *Store) setUp(ctx context.Context) error {
 			if exists, err = s.client.CollectionExists(ctx, s.Collection); err != nil || !exists {
 				return errors.Join(err, errors.New("qdrant: the collection cannot be made"))
 			}
+		}
+		if err := s.checkDense(ctx); err != nil {
+			return err
 		}
 		for _, index := range indexes {
 			request := &qdrant.CreateFieldIndexCollection{CollectionName: s.Collection, Wait: qdrant.PtrOf(true), FieldName: index.field, FieldType: index.kind.Enum()}

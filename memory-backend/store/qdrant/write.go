@@ -181,8 +181,12 @@ func (w *writing) find(ctx context.Context, id string, scope memory.Filter) (*me
 	return w.selected(p, scope)
 }
 
-func (w *writing) putMemory(m *memory.Memory) error {
+// putMemory stores a memory. What dense does to its point is done before; nil for nothing.
+func (w *writing) putMemory(m *memory.Memory, dense func(*point) error) error {
 	p, err := memoryPoint(w.keys, w.name, m)
+	if err == nil && dense != nil {
+		err = dense(p)
+	}
 	if err == nil {
 		w.put(p)
 	}
@@ -259,7 +263,13 @@ func (s *Store) Add(ctx context.Context, tenant string, by memory.Write, memorie
 				return err
 			}
 			m.Version, m.Seq = 1, w.next()
-			if err := errors.Join(w.putMemory(m), w.record(by, memory.EventAdd, m, nil)); err != nil {
+			embedded := func(p *point) error {
+				if i < len(by.Vectors) {
+					p.setDense(s, by.Space, by.Vectors[i])
+				}
+				return nil
+			}
+			if err := errors.Join(w.putMemory(m, embedded), w.record(by, memory.EventAdd, m, nil)); err != nil {
 				return err
 			}
 			if _, err := w.putAgent(ctx, memory.Agent{ID: m.Agent, Pattern: "tool", Created: by.At}); err != nil {
@@ -314,7 +324,11 @@ func (s *Store) UpdateAll(ctx context.Context, tenant string, by memory.Write, i
 				return errors.New("qdrant: an edit moved a memory out of its scope")
 			}
 			m.Seq, m.Version = before.Seq, before.Version+1
-			if err := errors.Join(w.putMemory(m), w.record(by, memory.EventUpdate, m, before)); err != nil {
+			var embedded func(*point) error
+			if m.EmbedText() == before.EmbedText() {
+				embedded = func(p *point) error { return w.keepDense(ctx, p) }
+			}
+			if err := errors.Join(w.putMemory(m, embedded), w.record(by, memory.EventUpdate, m, before)); err != nil {
 				return err
 			}
 		}

@@ -47,7 +47,7 @@ func scanMemory(rows *sql.Rows, tenant string, k sealer) (*memory.Memory, error)
 // New ones are added at the end.
 func origins(m *memory.Memory) []*string {
 	return []*string{&m.Agent, &m.User, &m.App, &m.Run, &m.Actor, &m.Role, &m.Source, &m.SourceRef, &m.Writer, &m.ExpiredBy,
-		&m.Trust, &m.Finding, &m.Hold}
+		&m.Trust, &m.Finding, &m.Hold, &m.Conflict}
 }
 
 func encodeOrigin(m *memory.Memory) []byte {

@@ -62,7 +62,13 @@ func (c collections) Get(_ context.Context, r *qdrant.GetCollectionInfoRequest) 
 	for field := range c.Indexes {
 		schema[field] = new(qdrant.PayloadSchemaInfo)
 	}
-	return &qdrant.GetCollectionInfoResponse{Result: &qdrant.CollectionInfo{PayloadSchema: schema}}, nil
+	return &qdrant.GetCollectionInfoResponse{Result: &qdrant.CollectionInfo{PayloadSchema: schema, Config: &qdrant.CollectionConfig{
+		Params: &qdrant.CollectionParams{VectorsConfig: c.Made.VectorsConfig, SparseVectorsConfig: c.Made.SparseVectorsConfig}}}}, nil
+}
+
+// dimensions returns the length of the dense vectors of a name; 0 when there are none.
+func (s *Server) dimensions(name string) int {
+	return int(s.Made.GetVectorsConfig().GetParamsMap().GetMap()[name].GetSize())
 }
 
 func (c collections) Delete(ctx context.Context, r *qdrant.DeleteCollection) (*qdrant.CollectionOperationResponse, error) {
@@ -151,6 +157,12 @@ func (s *Server) Upsert(_ context.Context, r *qdrant.UpsertPoints) (*qdrant.Poin
 	}
 	for _, p := range r.Points {
 		for name, v := range p.Vectors.GetVectors().GetVectors() {
+			if dense := v.GetDense(); dense != nil {
+				if n := s.dimensions(name); n == 0 || len(dense.Data) != n {
+					return nil, status.Errorf(codes.InvalidArgument, "vector %s of %d numbers", name, len(dense.Data))
+				}
+				continue
+			}
 			sparse := v.GetSparse()
 			if _, ok := s.Made.SparseVectorsConfig.Map[name]; !ok || sparse == nil || len(sparse.Indices) != len(sparse.Values) ||
 				len(slices.Compact(slices.Sorted(slices.Values(sparse.Indices)))) != len(sparse.Indices) {
@@ -213,7 +225,14 @@ func (s *Server) Get(_ context.Context, r *qdrant.GetPoints) (*qdrant.GetRespons
 	answer := new(qdrant.GetResponse)
 	for _, id := range r.Ids {
 		if p := s.Points[id.GetUuid()]; p != nil {
-			answer.Result = append(answer.Result, &qdrant.RetrievedPoint{Id: p.Id, Payload: p.Payload})
+			found := &qdrant.RetrievedPoint{Id: p.Id, Payload: p.Payload}
+			for _, name := range r.GetWithVectors().GetInclude().GetNames() {
+				if v := p.Vectors.GetVectors().GetVectors()[name].GetDense(); v != nil {
+					found.Vectors = &qdrant.VectorsOutput{VectorsOptions: &qdrant.VectorsOutput_Vectors{Vectors: &qdrant.NamedVectorsOutput{
+						Vectors: map[string]*qdrant.VectorOutput{name: {Vector: &qdrant.VectorOutput_Dense{Dense: v}}}}}}
+				}
+			}
+			answer.Result = append(answer.Result, found)
 		}
 	}
 	return answer, nil
@@ -258,39 +277,6 @@ func (s *Server) Scroll(_ context.Context, r *qdrant.ScrollPoints) (*qdrant.Scro
 		answer.Result = append(answer.Result, &qdrant.RetrievedPoint{Id: p.Id, Payload: p.Payload})
 	}
 	s.Returned += len(answer.Result)
-	return answer, nil
-}
-
-// Query returns the points whose sparse vectors score best.
-func (s *Server) Query(_ context.Context, r *qdrant.QueryPoints) (*qdrant.QueryResponse, error) {
-	found, err := s.matching(r.Filter)
-	if err != nil {
-		return nil, err
-	}
-	query := r.Query.GetNearest().GetSparse()
-	if query == nil || r.GetUsing() != "terms" {
-		return nil, status.Error(codes.InvalidArgument, "not a sparse query")
-	}
-	weights := make(map[uint32]float32)
-	for i, at := range query.Indices {
-		weights[at] = query.Values[i]
-	}
-	answer := new(qdrant.QueryResponse)
-	for _, p := range found {
-		var score float32
-		sparse := p.Vectors.GetVectors().GetVectors()["terms"].GetSparse()
-		shared := false
-		for i, at := range sparse.GetIndices() {
-			w, ok := weights[at]
-			shared = shared || ok
-			score += w * sparse.Values[i]
-		}
-		if shared {
-			answer.Result = append(answer.Result, &qdrant.ScoredPoint{Id: p.Id, Payload: p.Payload, Score: score})
-		}
-	}
-	slices.SortStableFunc(answer.Result, func(a, b *qdrant.ScoredPoint) int { return cmp.Compare(b.Score, a.Score) })
-	answer.Result = answer.Result[:min(len(answer.Result), int(r.GetLimit()))]
 	return answer, nil
 }
 
