@@ -85,11 +85,7 @@ func (w *writing) keepDense(ctx context.Context, p *point) error {
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		v := found[0].GetVectors().GetVectors().GetVectors()[vectorDense]
-		numbers := v.GetDense().GetData()
-		if len(numbers) == 0 {
-			numbers = v.GetData() //nolint:staticcheck // what servers before 1.16 fill in
-		}
+		numbers := found[0].GetVectors().GetVectors().GetVectors()[vectorDense].GetDense().GetData()
 		if space := found[0].Payload[fieldSpace]; space != nil && len(numbers) == w.store.Space.Dimensions {
 			p.dense, p.payload[fieldSpace] = numbers, space
 		}
