@@ -298,7 +298,10 @@ func TestCheck(t *testing.T) {
 	if err := s.Check(t.Context()); !errors.Is(err, ErrDimensions) {
 		t.Errorf("%v", err)
 	}
-	server.Fail(func(w http.ResponseWriter, _ embedtest.Request) bool { http.Error(w, "no", http.StatusServiceUnavailable); return true })
+	server.Fail(func(w http.ResponseWriter, _ embedtest.Request) bool {
+		http.Error(w, "no", http.StatusServiceUnavailable)
+		return true
+	})
 	if err := s.Check(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
