@@ -288,6 +288,7 @@ func TestSessionsStayWithinTheirBounds(t *testing.T) {
 			}
 		}
 	}
+	harness.Needs(t, harness.OwnRoutes)
 	activate := func(header map[string]string) (string, *harness.Response) {
 		r := stack.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/mine/activate", Header: header})
 		var s struct {

@@ -53,6 +53,7 @@ func TestCompareInShadow(t *testing.T) {
 // Whatever tenant or agent a request names besides its path is compared with that of its
 // credential, in each place, and the upstream gets nothing of one that differs.
 func TestCompare(t *testing.T) {
+	harness.Needs(t, harness.OwnRoutes)
 	s := harness.StartStack(t, func(yaml string) string {
 		return yaml + "\ncompare:\n" +
 			"  tenant: { headers: [X-Tenant-ID], query: [tenant_id], body: [tenant_id, metadata.tenant] }\n" +

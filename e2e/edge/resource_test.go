@@ -13,6 +13,7 @@ import (
 // An OAuth client that knows nothing but the service's URL finds the issuer: the
 // challenge names the metadata (RFC 9728, section 5.1), which names the issuer.
 func TestProtectedResourceMetadata(t *testing.T) {
+	harness.Needs(t, harness.OwnRoutes)
 	s := harness.StartStack(t, func(yaml string) string {
 		return strings.Replace(yaml, "  sessions: { ttl: 6h }", "  sessions: { ttl: 6h }\n  resource: { url: \"https://edge.example.com/mcp\" }", 1)
 	})

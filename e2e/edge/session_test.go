@@ -11,6 +11,7 @@ import (
 // activate returns a session token.
 func activate(t *testing.T, agent string, header map[string]string) (token string, r *harness.Response) {
 	t.Helper()
+	harness.Needs(t, harness.OwnRoutes)
 	r = stack.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/" + agent + "/activate", Header: header})
 	var session struct {
 		Token string `json:"session_token"`

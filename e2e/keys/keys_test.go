@@ -159,6 +159,7 @@ func TestRedisAway(t *testing.T) {
 		}
 		return nil
 	})
+	harness.Needs(t, harness.OwnRoutes)
 	// A revoked key takes its sessions with it.
 	session := s.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/a/activate", Header: map[string]string{"X-API-Key": used}})
 	var token struct {

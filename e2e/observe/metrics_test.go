@@ -12,6 +12,7 @@ import (
 
 // The metrics of keys, tokens, sessions and decisions move with what they count.
 func TestMetricsMove(t *testing.T) {
+	harness.Needs(t, harness.OwnRoutes)
 	s := harness.StartStack(t, nil)
 	issuer := `{issuer="` + s.Issuer() + `"}`
 	refreshed := func(result string) string {

@@ -47,6 +47,7 @@ func bearer(token string) map[string]string {
 
 func activate(t *testing.T, s *harness.Stack, agent string, header map[string]string) (out session) {
 	t.Helper()
+	harness.Needs(t, harness.OwnRoutes)
 	r := s.Do(t, harness.Request{Method: "POST", Path: "/api/v2/agents/" + agent + "/activate", Header: header})
 	if err := json.Unmarshal([]byte(r.Body), &out); r.Status != 200 || err != nil || out.Token == "" {
 		t.Fatalf("activation: %d %s", r.Status, r.Body)

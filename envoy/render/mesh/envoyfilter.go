@@ -87,8 +87,8 @@ func (e *edge) envoyFilter(name meta, selector labelSelector) (document, error) 
 			{"VIRTUAL_HOST", &patchMatch{Context: context}, patch{"MERGE", m{"request_body_buffer_limit": render.BodyLimit(e.policy)}}},
 		},
 	}}
-	// No answer names the service and its port.
-	route := m{"decorator": m{"propagate": false}}
+	// No answer names the service and its port, and the service learns nothing of Envoy.
+	route := m{"decorator": m{"propagate": false}, "request_headers_to_remove": []string{"x-envoy-attempt-count"}}
 	if t := e.policy.Upstream.Timeout; e.At == Sidecar && t > 0 {
 		// In a gateway the VirtualService says it. Here Istio's own longest time for a
 		// stream, none, would count in place of a timeout.
