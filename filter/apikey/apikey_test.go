@@ -179,10 +179,6 @@ func TestOpenRefuses(t *testing.T) {
 		if _, err := Open(path, Development, pepper, c.now); !errors.Is(err, ownerfile.ErrOpen) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
-		_, err := Open(path, Development, pepper, c.now, AllowGroupRead())
-		if (err == nil) != (mode == 0o640) {
-			t.Errorf("mode %#o with group: %v", mode, err)
-		}
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)

@@ -53,12 +53,9 @@ type document struct {
 // ErrUnknownID says that the key file holds no key of an id.
 var ErrUnknownID = errors.New("apikey: no key has this id")
 
-func read(path string, o options) ([]Record, error) {
-	from := ownerfile.Read
-	if o.groupRead {
-		from = ownerfile.ReadGroup
-	}
-	b, err := from(path, maxFile)
+// List returns the records of the file at path in the order of their making.
+func List(path string) ([]Record, error) {
+	b, err := ownerfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: %w", err)
 	}
@@ -134,9 +131,9 @@ func (r *Record) validGrant() error {
 // Create issues a key for what grant says (Name, Tenant, Subject, Scopes and Expires) and
 // adds it to the file at path, which it makes where there is none. It returns the full
 // record and the key, which cannot be had again.
-func Create(path string, env Environment, pepper []byte, grant Record, random io.Reader, now func() time.Time, opts ...Option) (Record, string, error) {
+func Create(path string, env Environment, pepper []byte, grant Record, random io.Reader, now func() time.Time) (Record, string, error) {
 	return issue(env, pepper, grant, random, now, func(r Record) error {
-		return update(path, opts, func(records []Record) ([]Record, error) {
+		return update(path, func(records []Record) ([]Record, error) {
 			for i := range records {
 				if records[i].ID == r.ID {
 					return nil, errTaken
@@ -174,21 +171,12 @@ func issue(env Environment, pepper []byte, grant Record, random io.Reader, now f
 	return grant, key, nil
 }
 
-// List returns the records of the file at path in the order of their making.
-func List(path string, opts ...Option) ([]Record, error) {
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
-	return read(path, o)
-}
-
 // Revoke makes the key called id be refused from the time at on, and returns its record. A
 // key that is revoked already keeps the earlier time. It returns ErrUnknownID if there is
 // no such key.
-func Revoke(path, id string, at time.Time, opts ...Option) (Record, error) {
+func Revoke(path, id string, at time.Time) (Record, error) {
 	var revoked Record
-	err := update(path, opts, func(records []Record) ([]Record, error) {
+	err := update(path, func(records []Record) ([]Record, error) {
 		for i := range records {
 			if records[i].ID == id {
 				records[i].Revoked = earliest(records[i].Revoked, at.UTC().Truncate(time.Second))
@@ -203,13 +191,13 @@ func Revoke(path, id string, at time.Time, opts ...Option) (Record, error) {
 
 // update changes the file at path under a lock that all writers take, by renaming a
 // complete new file into its place: readers see the old one or the new one.
-func update(path string, opts []Option, change func([]Record) ([]Record, error)) error {
+func update(path string, change func([]Record) ([]Record, error)) error {
 	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
 	defer unlock()
-	records, err := List(path, opts...)
+	records, err := List(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -13,12 +13,11 @@ import (
 
 // Store verifies keys by a key file. Reads take no lock; it is safe for concurrent use.
 type Store struct {
-	env     Environment
-	path    string
-	pepper  []byte
-	now     func() time.Time
-	options options
-	keys    atomic.Pointer[map[string]*known]
+	env    Environment
+	path   string
+	pepper []byte
+	now    func() time.Time
+	keys   atomic.Pointer[map[string]*known]
 }
 
 // known is one key that is in force, or was.
@@ -82,20 +81,11 @@ func (k *known) take(dst map[string]time.Time) {
 	}
 }
 
-type options struct{ groupRead bool }
-
-// Option changes how a key file is read.
-type Option func(*options)
-
-// AllowGroupRead accepts a key file that its group may read, as a Kubernetes volume with
-// an fsGroup has it.
-func AllowGroupRead() Option { return func(o *options) { o.groupRead = true } }
-
 // Open reads the key file at path. It fails when the file is not there (fs.ErrNotExist),
 // when others than its owner may read or write it ([ownerfile.ErrOpen]), or when anything in
 // it is wrong; see Create for its making. Only keys of env are accepted. The pepper has at least MinPepper bytes and must
 // be the one that the keys were created with.
-func Open(path string, env Environment, pepper []byte, now func() time.Time, opts ...Option) (*Store, error) {
+func Open(path string, env Environment, pepper []byte, now func() time.Time) (*Store, error) {
 	switch {
 	case len(pepper) < MinPepper:
 		return nil, errPepper
@@ -103,9 +93,6 @@ func Open(path string, env Environment, pepper []byte, now func() time.Time, opt
 		return nil, errEnvironment
 	}
 	s := &Store{path: path, env: env, pepper: slices.Clone(pepper), now: now}
-	for _, o := range opts {
-		o(&s.options)
-	}
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -115,7 +102,7 @@ func Open(path string, env Environment, pepper []byte, now func() time.Time, opt
 // Reload reads the key file again. After an error, which says what is wrong with the file,
 // the keys that were read before stay in force.
 func (s *Store) Reload() error {
-	records, err := read(s.path, s.options)
+	records, err := List(s.path)
 	if err != nil {
 		return err
 	}

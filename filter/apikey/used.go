@@ -21,7 +21,7 @@ func usedFile(path string) string { return path + ".used" }
 
 // PutUsed keeps when keys of the file at path were used last, if that is later than what is
 // known, and forgets keys that are not there any more.
-func PutUsed(path string, used map[string]time.Time, opts ...Option) error {
+func PutUsed(path string, used map[string]time.Time) error {
 	if len(used) == 0 {
 		return nil
 	}
@@ -30,7 +30,7 @@ func PutUsed(path string, used map[string]time.Time, opts ...Option) error {
 		return fmt.Errorf("apikey: %w", err)
 	}
 	defer unlock()
-	records, err := List(path, opts...)
+	records, err := List(path)
 	if err != nil {
 		return err
 	}

@@ -165,9 +165,6 @@ func (l *Lexer) InObject() bool {
 	return d >= 0 && l.stack[d>>6]>>(d&63)&1 != 0
 }
 
-// InString reports whether the lexer is inside a string.
-func (l *Lexer) InString() bool { return l.state == inString }
-
 // Offset returns how many bytes of the input were read. After [Failed] it is
 // the offset of the byte, escape, code point or literal that is at fault.
 func (l *Lexer) Offset() int { return l.base + l.pos }

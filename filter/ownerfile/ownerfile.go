@@ -14,22 +14,12 @@ import (
 // ErrOpen is that others than its owner may read or write a file.
 var ErrOpen = errors.New("open to others: its mode must be 0600")
 
-// private are the bits of a mode that nobody but the owner has. Those of group are what a
-// group may have that may read.
-const (
-	private fs.FileMode = 0o077
-	group   fs.FileMode = 0o037
-)
+// forbidden are the bits of a mode that nobody but the owner has.
+const forbidden fs.FileMode = 0o077
 
 // Read returns the content of the file at path, of at most limit bytes. The errors are
 // [ErrOpen], or those of the file system.
-func Read(path string, limit int64) ([]byte, error) { return read(path, limit, private) }
-
-// ReadGroup is Read of a file that its group may read, too, as a Kubernetes volume with an
-// fsGroup has it.
-func ReadGroup(path string, limit int64) ([]byte, error) { return read(path, limit, group) }
-
-func read(path string, limit int64, forbidden fs.FileMode) ([]byte, error) {
+func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

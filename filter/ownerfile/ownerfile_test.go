@@ -41,14 +41,6 @@ func TestCreateThenRead(t *testing.T) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
-	for mode, open := range map[fs.FileMode]bool{0o600: false, 0o640: false, 0o660: true, 0o644: true, 0o601: true} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ownerfile.ReadGroup(path, 10); errors.Is(err, ownerfile.ErrOpen) != open {
-			t.Errorf("mode %#o for a group: %v", mode, err)
-		}
-	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("%v, %v", left, err)
 	}

@@ -50,8 +50,7 @@ type patternParser struct {
 	err   *PatternError
 }
 
-// CheckPattern reports what is wrong with a pattern, as a [*PatternError]. Its language is a part of that of regular
-// expressions:
+// parsePattern compiles a pattern. Its language is a part of that of regular expressions:
 //
 //	x         the character x; a special one behind a backslash
 //	.         any byte but a line's end
@@ -64,14 +63,6 @@ type patternParser struct {
 // begins and ends where a word does, nor references. A pattern has at most 128
 // positions, repeats written out, and does not match what is empty. Letters are equal
 // in one case only.
-func CheckPattern(text string) error {
-	if _, err := parsePattern(text); err != nil {
-		return err
-	}
-	return nil
-}
-
-// parsePattern compiles a pattern in the language of [CheckPattern].
 func parsePattern(text string) (*pattern, *PatternError) {
 	if len(text) > MaxPattern {
 		return nil, &PatternError{MaxPattern, "longer than " + strconv.Itoa(MaxPattern) + " bytes"}

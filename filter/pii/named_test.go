@@ -8,21 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// mismatch runs a body through a rewriter in pieces of n bytes, and returns the group
-// that differs, or -1.
-func mismatch(t testing.TB, r *Rewriter, body string, n int) (int, error) {
-	t.Helper()
-	r.Reset()
+// ofCaller runs a body through a rewriter in pieces of n bytes, as that of a caller.
+func ofCaller(r *Rewriter, body string, n int) (out []byte, err error) {
 	r.Expect(0, "acme")
 	r.Expect(1, "helper")
-	var out []byte
-	var err error
 	for at := 0; at < len(body) && err == nil; at += n {
 		out, err = r.Write(out, []byte(body[at:min(at+n, len(body))]))
 	}
 	if err == nil {
 		out, err = r.Close(out)
 	}
+	return out, err
+}
+
+// mismatch runs a body through a rewriter in pieces of n bytes, and returns the group
+// that differs, or -1.
+func mismatch(t testing.TB, r *Rewriter, body string, n int) (int, error) {
+	t.Helper()
+	r.Reset()
+	out, err := ofCaller(r, body, n)
 	var m *MismatchError
 	if errors.As(err, &m) {
 		note(t, r.cfg, body, n, m.Group)
@@ -48,16 +52,7 @@ func note(t testing.TB, cfg Config, body string, n, group int) {
 		if r.Differs(0) || r.Differs(1) {
 			t.Fatal("a body differs that was not read")
 		}
-		r.Expect(0, "acme")
-		r.Expect(1, "helper")
-		var out []byte
-		var err error
-		for at := 0; at < len(body) && err == nil; at += n {
-			out, err = r.Write(out, []byte(body[at:min(at+n, len(body))]))
-		}
-		if err == nil {
-			out, err = r.Close(out)
-		}
+		out, err := ofCaller(r, body, n)
 		var m *MismatchError
 		if errors.As(err, &m) || err == nil && string(out) != body {
 			t.Fatalf("%q became %q, %v", body, out, err)

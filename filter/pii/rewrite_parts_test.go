@@ -2,6 +2,7 @@ package pii
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime/multipart"
 	"strings"
@@ -47,6 +48,16 @@ func rewriteParts(t testing.TB, cfg Config, body string) (string, error) {
 	for n := 1; n < 90; n += 1 + n/9 {
 		if got, err := run(n); !sameError(err, wantErr) || err == nil && (got != want || *r.Counts() != counts) {
 			t.Fatalf("%q in pieces of %d:\n got %q, %v\nwant %q, %v", body, n, got, err, want, wantErr)
+		}
+	}
+	var differs *MismatchError
+	if errors.As(wantErr, &differs) {
+		cfg.Noted = [MaxNamed]bool{true, true}
+		r = NewRewriter(cfg)
+		for _, n := range []int{1, 7, len(body)} {
+			if _, err := run(n); errors.As(err, new(*MismatchError)) || !r.Differs(differs.Group) {
+				t.Fatalf("%q in pieces of %d, where it is noted alone: %v", body, n, err)
+			}
 		}
 	}
 	return want, wantErr
