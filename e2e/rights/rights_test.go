@@ -57,7 +57,9 @@ func TestScopes(t *testing.T) {
 		"GET /api/v2/agents/bot/memories/x/access": "memory:audit", "GET /api/v2/agents/bot/memories/x/history": "memory:read",
 		"POST /api/v2/agents/bot/memories/x/confirm": "memory:write",
 		"GET /api/v2/quarantine":                     "memory:review", "POST /api/v2/quarantine/x/release": "memory:review", "POST /api/v2/quarantine/x/reject": "memory:review",
-		"POST /api/v2/erase": "memory:erase", "GET /api/v2/receipts/x": "memory:erase", "POST /api/v2/hold": "memory:hold", "POST /api/v2/unhold": "memory:hold",
+		"GET /api/v2/agents/bot/policy": "memory:read", "PUT /api/v2/agents/bot/policy": "memory:write", "POST /api/v2/agents/bot/policy/apply": "memory:write",
+		"POST /api/v2/agents/bot/policy/purge": "memory:erase",
+		"POST /api/v2/erase":                   "memory:erase", "GET /api/v2/receipts/x": "memory:erase", "POST /api/v2/hold": "memory:hold", "POST /api/v2/unhold": "memory:hold",
 		"GET /api/v2/users/u/consent": "memory:consent", "PUT /api/v2/users/u/consent": "memory:consent",
 		"GET /api/v2/data-policy": "memory:policy", "PUT /api/v2/data-policy": "memory:policy",
 		"GET /api/v2/export": "memory:export", "POST /api/v2/import": "memory:import",
@@ -288,6 +290,33 @@ func TestNothingIsReadable(t *testing.T) {
 			if strings.Contains(string(text), word) {
 				t.Errorf("%s is readable in %s", word, filepath.Base(path))
 			}
+		}
+	}
+}
+
+// TestExpiryPolicy decides when an agent's memories expire, has it applied and has forgotten what did, through the edge.
+func TestExpiryPolicy(t *testing.T) {
+	token := person("expiry", "svc-expiry")
+	id := remember(t, token, "The build is red")
+	ok(t, token, "PUT", "/api/v2/agents/bot/policy", `{"rules":[{"name":"old","match":{},"expire_after":"1m"}],"purge_expired_after":"1m"}`)
+	if a := ok(t, token, "POST", "/api/v2/agents/bot/policy/apply", `{"dry_run":true}`); a["scanned"] != 1.0 || a["matched"] != 0.0 {
+		t.Errorf("%v", a)
+	}
+	if a := ok(t, token, "GET", "/api/v2/agents/bot/policy/presets/balanced", ""); a["name"] != "balanced" {
+		t.Errorf("%v", a)
+	}
+	ok(t, token, "POST", "/api/v2/agents/bot/memories/"+id+"/expire", "")
+	if a := ok(t, token, "POST", "/api/v2/agents/bot/policy/purge", ""); a["enabled"] != true || a["purged"] != 0.0 {
+		t.Errorf("%v", a)
+	}
+	for _, path := range []string{"GET /api/v2/agents/bot/conflicts", "POST /api/v2/agents/bot/conflicts/resolve"} {
+		method, path, _ := strings.Cut(path, " ")
+		body := ""
+		if method == "POST" {
+			body = "{}"
+		}
+		if r := stack.JSON(t, method, path, token, body); r.Status != 501 || !strings.Contains(r.Body, "needs-language-model") {
+			t.Errorf("%s: %d %s", path, r.Status, r.Body)
 		}
 	}
 }

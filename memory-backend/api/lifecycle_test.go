@@ -68,7 +68,7 @@ func TestOperationsThatNeedALanguageModel(t *testing.T) {
 			t.Errorf("%s %s without a token: %d", r.method, path, a.status)
 		}
 	}
-	if seen != 7 {
+	if seen != 10 {
 		t.Errorf("%d operations", seen)
 	}
 }

@@ -68,6 +68,13 @@ func (g *Guard) Erase(ctx context.Context, tenant string, w memory.Write, sel Se
 		if err := g.Store.DeleteAgent(ctx, tenant, w, sel.Agent, false); err != nil && !errors.Is(err, memory.ErrNotFound) {
 			return e, err
 		}
+		if known, err := g.Store.Record(ctx, tenant, expiryKind, sel.Agent); err != nil {
+			return e, err
+		} else if known != nil {
+			if err := g.SetExpiry(ctx, tenant, sel.Agent, nil); err != nil {
+				return e, err
+			}
+		}
 	}
 	if sel.User != "" && e.Held == 0 {
 		if err := g.forgetConsent(ctx, tenant, sel.User); err != nil {
