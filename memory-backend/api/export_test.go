@@ -2,8 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,5 +181,70 @@ func TestImport(t *testing.T) {
 	}
 	if a := w.post("u///root", strings.Repeat("\n", 3<<20)); a.status != 413 {
 		t.Errorf("too large: %d", a.status)
+	}
+}
+
+// TestImportKeepsItsContract sends lines of an export that were changed in all kinds of ways, as a program that makes requests from the
+// document cannot make any: each answer is one that the document names, with its media type and its members, and none is a fault.
+func TestImportKeepsItsContract(t *testing.T) {
+	w := newWorld(t)
+	filled(w)
+	whole := strings.TrimSpace(w.ok(ann, "GET", "/api/v2/export", "").text)
+	var doc struct {
+		Paths      map[string]map[string]struct{ Responses map[string]any }
+		Components struct {
+			Schemas map[string]struct{ Required []string }
+		}
+	}
+	if err := json.Unmarshal(OpenAPI(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	documented := doc.Paths["/api/v2/import"]["post"].Responses
+	r := rand.New(rand.NewPCG(1, 2))
+	values := []string{`null`, `true`, `0`, `-1`, `1e999`, `""`, `"x"`, `"2026-13-40T99:00:00Z"`, `[]`, `{}`, `[[]]`, `"\ud800"`, `"` + strings.Repeat("y", 300) + `"`, `{"a":{"b":[1,{}]}}`}
+	member := regexp.MustCompile(`"[a-z_]+":("[^"]*"|-?[0-9.]+|true|false|null|\[[^\[\]]*\]|\{[^{}]*\})`)
+	seen := map[int]int{}
+	for i := range 600 {
+		line := strings.Split(whole, "\n")[r.IntN(strings.Count(whole, "\n")+1)]
+		for range 1 + r.IntN(3) {
+			switch r.IntN(4) {
+			case 0: // another value of a member
+				if all := member.FindAllStringIndex(line, -1); len(all) > 0 {
+					at := all[r.IntN(len(all))]
+					name, _, _ := strings.Cut(line[at[0]:at[1]], ":")
+					line = line[:at[0]] + name + ":" + values[r.IntN(len(values))] + line[at[1]:]
+				}
+			case 1: // without a member
+				if all := member.FindAllStringIndex(line, -1); len(all) > 0 {
+					at := all[r.IntN(len(all))]
+					line = line[:at[0]] + strings.TrimPrefix(line[at[1]:], ",")
+				}
+			case 2: // another byte
+				at := r.IntN(len(line))
+				line = line[:at] + string(rune(r.IntN(256))) + line[at+1:]
+			case 3: // cut off
+				line = line[:r.IntN(len(line))+1]
+			}
+			if line == "" {
+				line = " "
+			}
+		}
+		a := w.post(fmt.Sprintf("t%d///root", i), line+"\n")
+		seen[a.status]++
+		schema, media := "Imported", "application/json"
+		if a.status != 200 {
+			schema, media = "Problem", "application/problem+json"
+		}
+		if documented[strconv.Itoa(a.status)] == nil || a.status >= 500 || a.header.Get("Content-Type") != media {
+			t.Errorf("%.200q: %d %s %s", line, a.status, a.header.Get("Content-Type"), a.text)
+		}
+		for _, name := range doc.Components.Schemas[schema].Required {
+			if _, ok := a.body[name]; !ok {
+				t.Errorf("%.200q: the answer has no %s: %s", line, name, a.text)
+			}
+		}
+	}
+	if seen[200] == 0 || seen[400] == 0 {
+		t.Errorf("answers %v", seen)
 	}
 }

@@ -41,7 +41,8 @@ type Config struct {
 	// Holder names this process among those that may write, of which one does at a time. A process that is
 	// known to have taken the place of one that ended may have its name; "" for one of its own.
 	Holder string
-	// Lease is how long a process that has ended without saying so keeps others from writing; 15 s when 0.
+	// Lease is how long a process that has ended without saying so keeps others from writing; 15 s when 0, or three Timeouts
+	// where these are more: what is begun is to end while the lease is held.
 	Lease time.Duration
 
 	// Existing makes Open fail where the collection or an index of it is missing, instead of making it.
@@ -117,7 +118,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.Tries = 4
 	}
 	if c.Lease <= 0 {
-		c.Lease = 15 * time.Second
+		c.Lease = max(15*time.Second, 3*c.Timeout)
 	}
 	client, err := qdrant.NewClient(&qdrant.Config{
 		Host: c.Host, Port: c.Port, APIKey: c.APIKey, UseTLS: c.TLS != nil, TLSConfig: c.TLS, SkipCompatibilityCheck: true,

@@ -123,18 +123,18 @@ func (w *writing) commit(ctx context.Context) error {
 		points, gone = append(points, p.proto()), append(gone, qdrant.NewIDUUID(id))
 	}
 	// What was read may have taken long, and have become old.
-	until, err := w.store.lease.hold(ctx)
-	if err != nil {
+	if _, err := w.store.lease.hold(ctx); err != nil {
 		return err
 	}
 	if !w.store.known(w.state) {
 		return ErrOtherWriter
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
 	// Whatever comes of it, these numbers are not given again.
 	w.state.last = w.last
-	err = w.store.call(ctx, func(ctx context.Context) error {
+	err := w.store.call(ctx, func(ctx context.Context) error {
+		if _, ok := w.store.lease.mine(); !ok { // lost between two tries
+			return ErrOtherWriter
+		}
 		done, err := w.store.client.Upsert(ctx, &qdrant.UpsertPoints{CollectionName: w.store.Collection, Wait: qdrant.PtrOf(true),
 			Ordering: &qdrant.WriteOrdering{Type: qdrant.WriteOrderingType_Strong}, Points: points})
 		if err == nil && done.GetStatus() != qdrant.UpdateStatus_Completed {
