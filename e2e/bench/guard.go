@@ -54,6 +54,7 @@ var texts = []text{
 	{"passwords", "text/plain", pii.Text, "password=1"},
 	{"wallets", "text/plain", pii.Text, "31x4111111111111111account "},
 	{"addresses", "text/plain", pii.Text, "@1.2.3.0"},
+	{"lines of events", "text/event-stream", pii.SSE, "2\n2\n2\n2\n2\n2\n2\n2\n\n"},
 }
 
 // worst is the first of the texts that are adversarial.

@@ -187,39 +187,63 @@ func fiscalCheck(v []byte) bool {
 	return false
 }
 
-const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+// base58Values has the values of the characters of Base58, plus one.
+var base58Values = func() (t [256]uint8) {
+	for k, c := range []byte("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz") {
+		t[c] = uint8(k + 1)
+	}
+	return t
+}()
 
 // base58Check checks a Bitcoin address: a version, 20 bytes and four of a double
-// SHA-256 over them.
+// SHA-256 over them. As many bytes are zero at its beginning as there are 1 (BIP 13 and the
+// client's code).
 func base58Check(v []byte) bool {
-	var n [25]byte
-	for _, c := range v {
-		d := -1
-		for k := range len(base58) {
-			if base58[k] == c {
-				d = k
-				break
+	ones := 0
+	for ones < len(v) && v[ones] == '1' {
+		ones++
+	}
+	// Five characters at once, in words of 32 bits, the last at first.
+	var n [7]uint64
+	for len(v) > 0 {
+		value, scale := uint64(0), uint64(1)
+		part := v[:(len(v)-1)%5+1]
+		for _, c := range part {
+			d := base58Values[c]
+			if d == 0 {
+				return false
 			}
+			value, scale = value*58+uint64(d-1), scale*58
 		}
-		if d < 0 {
-			return false
+		v = v[len(part):]
+		for k := range n {
+			value += n[k] * scale
+			n[k] = value & (1<<32 - 1)
+			value >>= 32
 		}
-		carry := d
-		for k := len(n) - 1; k >= 0; k-- {
-			carry += int(n[k]) * 58
-			n[k] = byte(carry)
-			carry >>= 8
-		}
-		if carry != 0 {
+		if value != 0 {
 			return false
 		}
 	}
-	if n[0] != 0 && n[0] != 5 {
+	if n[6] > 0xFF { // more than 25 bytes
 		return false
 	}
-	sum := sha256.Sum256(n[:21])
+	var b [28]byte
+	for k, x := range n {
+		at := len(b) - 4*k - 4
+		b[at], b[at+1], b[at+2], b[at+3] = byte(x>>24), byte(x>>16), byte(x>>8), byte(x)
+	}
+	address := b[3:]
+	zeros := 0
+	for zeros < len(address) && address[zeros] == 0 {
+		zeros++
+	}
+	if zeros != ones || zeros == 0 && address[0] != 5 {
+		return false
+	}
+	sum := sha256.Sum256(address[:21])
 	sum = sha256.Sum256(sum[:])
-	return [4]byte(sum[:4]) == [4]byte(n[21:])
+	return [4]byte(sum[:4]) == [4]byte(address[21:])
 }
 
 // bech32Check checks a Bitcoin address that begins with bc1 (BIP 173, BIP 350).

@@ -36,17 +36,25 @@ type place struct {
 	sep        byte
 }
 
-func (g *digitGroups) place(k int) *place { return &g.places[(g.first+k)%groupRoom] }
+func (g *digitGroups) place(k int) *place { return &g.places[(g.first+k)&(groupRoom-1)] }
 
 func (g *digitGroups) start(k int) int { return g.place(k).start }
 
 func (g *digitGroups) end(k int) int { return g.place(k).end }
 
 // sep returns what stands between group k and the next, 0 behind the last.
-func (g *digitGroups) sep(k int) byte { return byte(g.seps >> (56 - 8*k)) }
+func (g *digitGroups) sep(k int) byte { return byte(g.seps >> ((56 - 8*k) & 63)) }
 
 // size returns how many digits group k has.
-func (g *digitGroups) size(k int) int { p := g.place(k); return p.end - p.start }
+func (g *digitGroups) size(k int) int {
+	if n := int(g.sizes >> ((60 - 4*k) & 63) & 15); n < 15 {
+		return n
+	}
+	return g.width(k)
+}
+
+// width is the size of a group that may not be in.
+func (g *digitGroups) width(k int) int { p := g.place(k); return p.end - p.start }
 
 // digits returns the values of the digits, of which total are those of the groups.
 func (g *digitGroups) digits() *[maxDigits]byte { return (*[maxDigits]byte)(g.room[g.at:]) }
@@ -58,7 +66,9 @@ func (g *digitGroups) joined(k, m int, c byte) bool {
 }
 
 // shape packs the sizes of groups k to m-1 into a number, four bits each: 3-3-4 is 0x334.
-func (g *digitGroups) shape(k, m int) int { return int(g.sizes << (4 * k) >> (64 - 4*(m-k))) }
+func (g *digitGroups) shape(k, m int) int {
+	return int(g.sizes << (4 * k & 63) >> ((64 - 4*(m-k)) & 63))
+}
 
 // clear forgets what was read.
 func (g *digitGroups) clear() { g.n, g.known = 0, 0 }
@@ -76,7 +86,7 @@ func (g *digitGroups) read(b []byte, i int, final bool) (v verdict, looked int) 
 			g.clear()
 			return more, 0
 		}
-		looked = g.size(0)
+		looked = g.width(0)
 	}
 	for g.n < maxGroups {
 		if g.n == g.known {
@@ -87,9 +97,9 @@ func (g *digitGroups) read(b []byte, i int, final bool) (v verdict, looked int) 
 			if g.ended {
 				break
 			}
-			looked += 1 + g.size(g.n)
+			looked += 1 + g.width(g.n)
 		}
-		size := g.size(g.n)
+		size := g.width(g.n)
 		if g.total+size > maxDigits {
 			break
 		}
@@ -108,7 +118,7 @@ func (g *digitGroups) read(b []byte, i int, final bool) (v verdict, looked int) 
 
 // shift leaves the first group behind.
 func (g *digitGroups) shift() {
-	size := g.size(0)
+	size := g.width(0)
 	g.at += size
 	g.first++
 	g.known--

@@ -287,6 +287,12 @@ func isJSON(data []byte) bool {
 // searchLine rewrites a line that is not data: a comment, a name, an id.
 func (e *events) searchLine(ev *event, l eventLine) error {
 	line := ev.raw[l.start:l.end]
+	if t := e.text; nextFold(line, 0) == len(line) {
+		t.scanner.Reset()
+		if t.findings, _ = t.find(&t.scanner, t.findings[:0], line, 0, true); len(t.findings) == 0 {
+			return nil
+		}
+	}
 	var err error
 	if e.scratch, err = e.through(e.text, e.scratch[:0], line); err != nil {
 		return err
