@@ -300,6 +300,11 @@ func responses() []Case {
 			Withheld: &problem.ResponseBlocked, BreaksOff: true,
 		}),
 		get(Case{
+			Name:   "the arguments of a call over the events of a chat, with escapes",
+			Answer: Answer{Type: "text/event-stream", Body: chat(`{\"mail\":\"ann\\u00`, `40example.com\",\"n\":21909`, `9999}`), Streamed: true},
+			Client: chat(`{\"mail\":\"[EMAIL_ADDRESS]`, `\",\"n\":21909`, `9999}`), Findings: "EMAIL_ADDRESS=1",
+		}),
+		get(Case{
 			Name: "an event that is too long", Answer: Answer{Type: "text/event-stream", Body: "data: " + strings.Repeat("a ", pii.MaxEvent/2) + "\n\n", Streamed: true},
 			Withheld: &problem.ResponseUninspectable, BreaksOff: true,
 		}),
