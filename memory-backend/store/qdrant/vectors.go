@@ -48,8 +48,8 @@ func (s *Store) checkDense(ctx context.Context) error {
 		if params == nil {
 			what = "no dense vectors"
 		}
-		return fmt.Errorf("%w: the collection %q has %s, and not of %d: name another collection, and move the tenants there with "+
-			"'memory-backend migrate --from qdrant'", memory.ErrSpace, s.Collection, what, s.Space.Dimensions)
+		return fmt.Errorf("%w: the collection %q has %s, and not of %d: name another collection, and bring each tenant there with "+
+			"'memory-backend export' and 'import'", memory.ErrSpace, s.Collection, what, s.Space.Dimensions)
 	}
 	return nil
 }
