@@ -93,6 +93,11 @@ const (
 	NoUpgrades Feature = "refusal of upgrades in Envoy"
 	// UpstreamTimeout says that the service's time is bounded by the policy.
 	UpstreamTimeout Feature = "the service's timeout"
+	// BeforeAuth says that limits.before_auth counts.
+	BeforeAuth Feature = "limits before memgate"
+	// ClientAddress says that memgate learns a client's address as envoy.trusted_hops
+	// has it.
+	ClientAddress Feature = "the client's address"
 	// NewRequestIDs says that a client's request id is never taken over.
 	NewRequestIDs Feature = "new request ids"
 )

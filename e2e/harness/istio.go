@@ -37,15 +37,20 @@ func istioEdge(at string, hold bool) edge {
 			t.Helper()
 			return StartIstio(t, p, IstioOptions{At: at, HoldHeaders: hold}).Envoy
 		},
-		lacks: map[Feature]string{NoUpgrades: "Istio always lets Envoy switch to WebSocket"},
+		lacks: map[Feature]string{
+			NoUpgrades: "Istio always lets Envoy switch to WebSocket",
+			BeforeAuth: "they are of memgate's own Envoy",
+		},
 	}
 	if at == mesh.Sidecar {
 		e.lacks[OwnRoutes] = "a sidecar sends everything to its workload"
+		e.lacks[ClientAddress] = "a sidecar believes the gateway of the mesh"
 		e.lacks[NewRequestIDs] = "a sidecar believes the mesh, whose request ids it takes over"
 	}
 	if !hold {
 		const no = ": with --hold-headers it is there"
 		e.lacks[HeldHeaders] = "a WasmPlugin cannot hold them" + no
+		e.lacks[ClientAddress] = "an extension provider cannot tell it" + no
 		e.lacks[RawHeaders] = "an extension provider cannot ask for them" + no
 		e.lacks[EnvoyAnswers] = "Istio has no object for them" + no
 		e.lacks[StrictRequests] = "Istio has no object for them" + no

@@ -113,6 +113,7 @@ func TestRedisThroughEnvoy(t *testing.T) {
 
 // TestAddress: the address is the one of the hop that Envoy trusts.
 func TestAddress(t *testing.T) {
+	harness.Needs(t, harness.ClientAddress)
 	s := harness.StartStack(t, func(yaml string) string {
 		yaml = with("  classes: { write: 60/m, read: 120/m }\n  per_address: { read: 5/h }\n")(yaml)
 		return strings.Replace(yaml, "envoy: { wasm:", "envoy: { trusted_hops: 1, wasm:", 1)
@@ -136,6 +137,7 @@ func TestAddress(t *testing.T) {
 }
 
 func TestBeforeAuth(t *testing.T) {
+	harness.Needs(t, harness.BeforeAuth)
 	s := harness.StartStack(t, func(yaml string) string {
 		yaml = with("  classes: { write: 60/m, read: 120/m }\n  before_auth: 10/h\n")(yaml)
 		return strings.Replace(yaml, "envoy: { wasm:", "envoy: { trusted_hops: 1, wasm:", 1)

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/memgate/memgate/envoy/render"
+	"github.com/memgate/memgate/filter/authz"
 )
 
 // envoyFilter stands in for the WasmPlugin where headers must wait for the body.
@@ -37,6 +38,18 @@ func (e *edge) envoyFilter(name meta, selector labelSelector) (document, error) 
 		return &patchMatch{Context: context, Listener: l}
 	}
 	const wasmType = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
+	decide := m{
+		"@type":                    "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+		"encode_raw_headers":       true,
+		"validate_mutations":       true,
+		"include_peer_certificate": true,
+		"decoder_header_mutation_rules": m{
+			"allow_envoy": true, "disallow_system": true, "disallow_is_error": true,
+		},
+	}
+	if len(e.policy.Limits.PerAddress) > 0 {
+		decide["grpc_service"] = m{"initial_metadata": []m{{"key": authz.AddressMetadata, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}}
+	}
 	resource := resource[envoyFilterSpec]{"networking.istio.io/v1alpha3", "EnvoyFilter", name, envoyFilterSpec{
 		WorkloadSelector: workloadSelector{selector.MatchLabels}, Priority: 10,
 		ConfigPatches: []configPatch{
@@ -65,17 +78,7 @@ func (e *edge) envoyFilter(name meta, selector labelSelector) (document, error) 
 					},
 				},
 			}}},
-			{"HTTP_FILTER", in(&subName{"envoy.filters.http.ext_authz"}), patch{"MERGE", m{
-				"typed_config": m{
-					"@type":                    "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-					"encode_raw_headers":       true,
-					"validate_mutations":       true,
-					"include_peer_certificate": true,
-					"decoder_header_mutation_rules": m{
-						"allow_envoy": true, "disallow_system": true, "disallow_is_error": true,
-					},
-				},
-			}}},
+			{"HTTP_FILTER", in(&subName{"envoy.filters.http.ext_authz"}), patch{"MERGE", m{"typed_config": decide}}},
 			{"HTTP_FILTER", in(&subName{"envoy.filters.http.router"}), patch{"MERGE", m{
 				"typed_config": m{
 					"@type":                  "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
@@ -103,6 +106,9 @@ func (e *edge) manager() (*yaml.Node, error) {
 	m, err := render.Manager(e.policy)
 	if err != nil {
 		return nil, err
+	}
+	if e.At == Gateway {
+		m.XffNumTrustedHops = uint32(e.policy.Envoy.TrustedHops)
 	}
 	text, err := render.YAML(m)
 	if err != nil {
