@@ -372,8 +372,10 @@ func (s *stream) responseHeaders(end bool) types.Action {
 		if r.plan == inspect.Hold && s.plugin.PassHeaders {
 			r.plan = inspect.Stream // which needs no correction of headers that have gone
 		}
-		s.rules.NoteHeaders(&s.shadow, header)
-		s.reportShadow()
+		if s.rules.Watches() {
+			s.rules.NoteHeaders(&s.shadow, header)
+			s.reportShadow()
+		}
 		rewritten = r.plan == inspect.Stream && r.body.Rewrites() || s.rules.DescribesBody(header, s.method)
 	}
 	if err := s.plugin.edit.apply(s.rules, header, s.origin, rewritten); err != nil {
@@ -500,12 +502,10 @@ func (s *stream) report(of *side) {
 		return
 	}
 	of.counted = true
-	before := s.found
-	s.found.Add(&of.body)
 	if n := of.body.Seen(); n > 0 {
 		s.plugin.statistics.body(of == &s.response, uint64(n))
 	}
-	if s.rules != nil {
+	if s.rules != nil && s.rules.Watches() {
 		s.rules.Note(&s.shadow, &of.body)
 		s.reportShadow()
 	}
@@ -516,10 +516,12 @@ func (s *stream) report(of *side) {
 			proxywasm.LogError("memgate: opened pseudonyms cannot be logged: " + err.Error())
 		}
 	}
-	total := s.found.Total()
-	if total == s.reported {
+	if !of.body.Found() {
 		return
 	}
+	before := s.found
+	s.found.Add(&of.body)
+	total := s.found.Total()
 	s.plugin.findings.Increment(total - s.reported)
 	s.plugin.statistics.found(&before, &s.found)
 	s.reported = total

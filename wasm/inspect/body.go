@@ -80,10 +80,17 @@ func (b *Body) give(secrets *Secrets) {
 	b.rewriter.SetPseudonyms(secrets.Pseudonyms, secrets.Reveal && b.use.response && !b.shadow)
 }
 
-// lack reports whether an action of the policy needs a key that is not there.
-func lack(rules *content.Body, secrets *Secrets) bool {
-	return (secrets == nil || len(secrets.HashKey) == 0) && rules.Hashes() ||
-		(secrets == nil || secrets.Pseudonyms == nil) && rules.Pseudonymizes()
+// needs are the keys that the actions of a policy need.
+type needs struct{ hash, pseudonyms bool }
+
+func needsOf(rules *content.Body) needs {
+	return needs{hash: rules.Hashes(), pseudonyms: rules.Pseudonymizes()}
+}
+
+// lack reports whether one of them is not there.
+func (n needs) lack(secrets *Secrets) bool {
+	return n.hash && (secrets == nil || len(secrets.HashKey) == 0) ||
+		n.pseudonyms && (secrets == nil || secrets.Pseudonyms == nil)
 }
 
 // Seen is how many bytes of the body were looked into.
@@ -187,6 +194,11 @@ func (b *Body) Next(dst, piece []byte, last bool) ([]byte, Refusal) {
 // Rewrites reports whether Next may return other bytes than it took.
 func (b *Body) Rewrites() bool { return b.rewriter != nil && !b.shadow }
 
+// Found reports whether anything was found in b.
+func (b *Body) Found() bool {
+	return b.rewriter != nil && *b.rewriter.Counts() != [pii.NumEntities]uint32{}
+}
+
 // Changed reports whether what Next returned may differ from what it took.
 func (b *Body) Changed() bool {
 	if !b.Rewrites() {
@@ -194,6 +206,9 @@ func (b *Body) Changed() bool {
 	}
 	if b.rewriter.Opened() > 0 {
 		return true
+	}
+	if !b.Found() {
+		return false
 	}
 	counts := b.rewriter.Counts()
 	if counts[pii.Custom] > 0 && len(b.rules.Redact) > 0 {

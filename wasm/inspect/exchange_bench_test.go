@@ -53,14 +53,15 @@ func BenchmarkExchange(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, refusal := rules.Request(&requested, request, false, nil)
+		if refusal != nil {
+			b.Fatal(refusal)
+		}
 		requested.Expect("acme", "")
-		list = append(list[:0], [2]string{})
 		if room, refusal = requested.Next(room[:0], body, true); refusal != nil || requested.Changed() {
 			b.Fatal(refusal)
 		}
 		rules.End(&requested)
-		_, refusal = rules.Response(&answered, response, "POST", false, nil)
-		if refusal != nil {
+		if _, refusal = rules.Response(&answered, response, "POST", false, nil); refusal != nil {
 			b.Fatal(refusal)
 		}
 		list = rules.ResponseHeader(list[:0], response, "", false)

@@ -19,10 +19,13 @@ import (
 // Rules are a content policy, compiled. They are not safe for concurrent use; a
 // Wasm VM has one thread.
 type Rules struct {
-	policy *content.Policy
-	cors   *cors.Matcher
-	scores *poison.Set                  // of requests' texts; nil when there are none
-	idle   [2 * pii.NumFormats][]reader // of bodies that are done, for those to come, by use.index
+	policy   *content.Policy
+	cors     *cors.Matcher
+	asked    needs                        // of requests
+	answered needs                        // of responses
+	watches  bool                         // a stage is not enforced
+	scores   *poison.Set                  // of requests' texts; nil when there are none
+	idle     [2 * pii.NumFormats][]reader // of bodies that are done, for those to come, by use.index
 }
 
 // reader is what reads a body.
@@ -67,7 +70,11 @@ func Compile(wire []byte) (*Rules, error) {
 }
 
 func newRules(policy *content.Policy, matcher *cors.Matcher) *Rules {
-	return &Rules{policy: policy, cors: matcher}
+	return &Rules{
+		policy: policy, cors: matcher,
+		asked: needsOf(&policy.Request), answered: needsOf(&policy.Response),
+		watches: policy.Modes != content.Modes{},
+	}
 }
 
 // Unknown stands in where no policy is known: it allows no origin and sets the

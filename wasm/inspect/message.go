@@ -151,7 +151,7 @@ func (r *Rules) request(b *Body, h Header, none bool, secrets *Secrets) (Plan, R
 		*b = Body{rules: rules}
 		return Hold, nil
 	}
-	if lack(rules, secrets) {
+	if r.asked.lack(secrets) {
 		return Pass, &problem.Unavailable
 	}
 	r.begin(b, rules, use{format: format}, secrets)
@@ -204,7 +204,7 @@ func (r *Rules) answer(b *Body, h Header, method string, none bool, secrets *Sec
 		*b = Body{rules: rules, use: use{response: true}}
 		return Stream, nil
 	}
-	if lack(rules, secrets) {
+	if r.answered.lack(secrets) {
 		return Pass, &problem.Unavailable
 	}
 	r.begin(b, rules, use{response: true, format: format}, secrets)

@@ -36,6 +36,9 @@ func (s *Shadow) add(stage, reason string) {
 	}
 }
 
+// Watches reports whether a stage is not enforced: only then there is something to note.
+func (r *Rules) Watches() bool { return r.watches }
+
 // Append appends the list in the form of the access log: stage:reason, by
 // commas.
 func (s *Shadow) Append(dst []byte) []byte {
