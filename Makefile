@@ -27,7 +27,7 @@ test: build ## run all tests: unit, fuzz seeds, golden files, and end to end thr
 	@tools/test.sh
 
 .PHONY: test-mesh
-test-mesh: build ## run the edge through the control planes of meshes (builds Istio's; takes minutes)
+test-mesh: build ## run the edge through the control planes of meshes (builds Istio's and Envoy Gateway's; takes minutes)
 	@tools/test-mesh.sh
 
 .PHONY: lint
