@@ -16,7 +16,7 @@ import (
 	"github.com/memgate/memgate/memory-backend/memory"
 )
 
-// ErrOtherWriter: another process writes to the collection. It is a memory.ErrBusy.
+// ErrOtherWriter says that another process writes to the collection. It is a memory.ErrBusy.
 var ErrOtherWriter = fmt.Errorf("%w: another process writes to this collection: stop it first", memory.ErrBusy)
 
 // One process at a time writes to a collection: the one that holds its lease, which is a point. Who holds it counts its beat up as
