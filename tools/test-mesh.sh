@@ -36,7 +36,7 @@ through() {
 through istio-sidecar failure rights
 through istio-gateway failure keys rights
 through istio-sidecar-holds failure rights
-through istio-gateway-holds attacks edge failure limits sessions
+through istio-gateway-holds attacks audit edge failure limits mcp mem0 observe sessions
 through envoy-gateway rights failure
 through envoy-gateway-holds rights failure attacks edge
 
