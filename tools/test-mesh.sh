@@ -38,7 +38,7 @@ through istio-gateway failure keys rights
 through istio-sidecar-holds failure rights
 through istio-gateway-holds attacks audit edge failure limits mcp mem0 observe sessions
 through envoy-gateway rights failure
-through envoy-gateway-holds rights failure attacks edge
+through envoy-gateway-holds rights failure attacks edge sessions
 
 for edge in istio-sidecar istio-gateway istio-sidecar-holds istio-gateway-holds envoy-gateway envoy-gateway-holds; do
   printf '\nThrough %s, not tested: %s\n' "$edge" "$(wc -l <"build/skipped-$edge.txt")"
