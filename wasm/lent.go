@@ -12,4 +12,7 @@ var lentUsed int
 // that the proxy would call in the middle of another takes nothing away from it.
 func mark() int { return lentUsed }
 
-func giveBack(mark int) { lentUsed = mark }
+func giveBack(mark int) {
+	takenBack(mark, lentUsed)
+	lentUsed = mark
+}

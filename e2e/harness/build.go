@@ -57,12 +57,20 @@ var (
 		env:  []string{"GOOS=wasip1", "GOARCH=wasm"},
 		args: []string{"-buildmode=c-shared"},
 	}
+	overwritingTarget = target{
+		name: "overwriting.wasm", dir: wasmTarget.dir, env: wasmTarget.env,
+		args: append([]string{"-tags=overwrite"}, wasmTarget.args...),
+	}
 	memgateTarget = target{name: "memgate", dir: "./filter/cmd/memgate"}
 	backendTarget = target{name: "memory-backend", dir: "./memory-backend/cmd/memory-backend"}
 )
 
 // Wasm builds the filter from the working tree and returns its path.
 func Wasm(t T) string { t.Helper(); return wasmTarget.build(t) }
+
+// OverwritingWasm builds the filter so that it overwrites what the proxy lent it as soon as
+// a callback is over: what it should have copied shows.
+func OverwritingWasm(t T) string { t.Helper(); return overwritingTarget.build(t) }
 
 // BuildWasm builds another filter, from a package of this module, and returns
 // its path. It is for suites that need a filter that misbehaves.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/memgate/memgate/e2e/harness"
+	"github.com/memgate/memgate/filter/policy"
 	"github.com/memgate/memgate/filter/problem"
 	"github.com/memgate/memgate/wasm/inspect/cases"
 )
@@ -19,7 +20,10 @@ import (
 var edge *harness.WasmEdge
 
 func TestMain(m *testing.M) {
-	harness.Main(m, func(t harness.T) { edge = harness.StartWasm(t, nil) })
+	harness.Main(m, func(t harness.T) {
+		// The suites of the whole system run the filter as it is shipped.
+		edge = harness.StartWasm(t, func(p *policy.Policy) { p.Envoy.Wasm = harness.OverwritingWasm(t) })
+	})
 }
 
 // TestCases is the table that also runs natively.
