@@ -23,7 +23,6 @@ import (
 	gzipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/compressor/v3"
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -172,7 +171,7 @@ func TestFaults(t *testing.T) {
 		"compressor":  {insert(wasm+1, "compressor", compressor), 1, []string{"(compressor)", "put the compressor before ext_authz"}},
 		"route-cache": {insert(wasm+1, "script", clears), 1, []string{"(route-cache)", "do not let it clear the route cache"}},
 		"before":      {insert(authz, "script", script), 0, []string{"warning", "(before)"}},
-		"between":     {insert(wasm, "mutation", new(mutationv3.HeaderMutation)), 0, []string{"warning", "(between)", "put it before ext_authz, or after"}},
+		"between":     {insert(wasm, "script", script), 0, []string{"warning", "(between)", "put it before ext_authz, or after"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x.put(name, c.edit)
