@@ -23,6 +23,7 @@ func lend(n int) []byte {
 // malloc is asked by the proxy for the memory of what it hands over. It takes the place
 // of the SDK's proxy_on_memory_allocate, which gives each value new memory.
 //
+//lint:ignore U1000 the proxy calls it
 //go:wasmexport malloc
 func malloc(size uint32) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(lend(int(size))))
