@@ -34,6 +34,7 @@ func below(t *testing.T, c *collector, above span, name string) (operations []st
 // What a check asks Redis, of keys, sessions and limits, is in the trace of its request,
 // without what was asked for.
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{"url": redis.URL, "pepper": strings.Repeat("p", 40), "key": strings.Repeat("k", 32)} {
@@ -94,6 +95,7 @@ func TestRedis(t *testing.T) {
 // A token with a key that nobody knows has the keys fetched, which is part of its request's
 // trace. Those that are fetched ahead of need are nobody's.
 func TestKeysForACheck(t *testing.T) {
+	t.Parallel()
 	address := harness.FreeAddress(t)
 	c := listen(t, address)
 	s := harness.StartStack(t, traced(t, address, "sample: 1, service: edge-test"))

@@ -76,6 +76,7 @@ func joined(t *testing.T, c *collector, id string) (server, check span) {
 // One request is one trace, whatever the client says of it, and nothing of what
 // the client sent is in it.
 func TestOneTrace(t *testing.T) {
+	t.Parallel()
 	s, c, _ := start(t, "sample: 1, service: edge-test")
 	token := s.Token("acme", "memory:read memory:write")
 	server, check := joined(t, c, get(t, s, token, 200, clientContext))
@@ -127,6 +128,7 @@ func TestOneTrace(t *testing.T) {
 
 // A client that is trusted goes on with its trace.
 func TestTrustedClient(t *testing.T) {
+	t.Parallel()
 	s, c, _ := start(t, "sample: 1, service: edge-test, trust_client: true")
 	token := s.Token("acme", "memory:read")
 	server, check := joined(t, c, get(t, s, token, 200, clientParent))
@@ -143,6 +145,7 @@ func TestTrustedClient(t *testing.T) {
 // A collector that is away keeps nobody waiting, what is lost is counted, and it
 // gets spans again when it is back.
 func TestCollectorAway(t *testing.T) {
+	t.Parallel()
 	s, c, address := start(t, "sample: 1, service: edge-test")
 	token := s.Token("acme", "memory:read")
 	joined(t, c, get(t, s, token, 200, nil))
@@ -170,6 +173,7 @@ func TestCollectorAway(t *testing.T) {
 
 // Nobody can have a request traced that was not drawn.
 func TestSampling(t *testing.T) {
+	t.Parallel()
 	s, c, _ := start(t, "sample: 0, service: edge-test")
 	token := s.Token("acme", "memory:read")
 	for range 20 {
@@ -184,6 +188,7 @@ func TestSampling(t *testing.T) {
 
 // The service's span is in the same trace, below Envoy's.
 func TestTheServiceJoins(t *testing.T) {
+	t.Parallel()
 	s, c, _ := start(t, "sample: 1, service: edge-test")
 	token := s.Token("acme", "memory:read memory:write")
 	server, _ := joined(t, c, get(t, s, token, 200, clientContext))
