@@ -274,7 +274,7 @@ func TestErrorsOfTheStore(t *testing.T) {
 		err    error
 		status int
 	}{
-		{memory.ErrBusy, 503}, {memory.ErrFull, 507}, {context.DeadlineExceeded, 503}, {errors.New("secret path /data/x"), 500}, {nil, 500},
+		{memory.ErrBusy, 503}, {memory.ErrFull, 507}, {memory.ErrKeys, 503}, {memory.ErrReadOnly, 503}, {memory.ErrCorrupt, 500}, {context.DeadlineExceeded, 503}, {errors.New("secret path /data/x"), 500}, {nil, 500},
 	} {
 		w := newWorld(t, func(cfg *Config) { cfg.Store = failing{err: c.err} })
 		a := w.do("t", "GET", "/api/v2/agents/bot", "")

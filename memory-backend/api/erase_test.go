@@ -325,3 +325,31 @@ func TestConsent(t *testing.T) {
 		t.Errorf("%s", a.text)
 	}
 }
+
+// TestWithdrawalStopsEveryRead looks for what a user withdrew by each way to read memories.
+func TestWithdrawalStopsEveryRead(t *testing.T) {
+	w := newWorld(t)
+	people(w)
+	id := w.ok(ann, "POST", "/v3/memories/add/", `{"messages":[{"role":"user","content":"zq of alice"}],"user_id":"alice","agent_id":"bot"}`).get("results", "0", "id")
+	w.remember(ann, "bot", "zq of nobody")
+	const agent = "/api/v2/agents/bot"
+	read := func() (seen []string) {
+		for _, c := range [][3]string{{"POST", agent + "/recall", `{"query":"zq"}`}, {"POST", agent + "/recall/recent", `{}`}, {"POST", agent + "/recall/all", `{}`},
+			{"POST", agent + "/recall/as-of", `{"as_of":"2027-01-01"}`}, {"POST", agent + "/recall/changed-since", `{"since":"2020-01-01"}`},
+			{"GET", agent + "/memories/" + id, ""}, {"GET", agent + "/memories/" + id + "/history", ""}, {"POST", "/v3/memories/", `{}`}, {"POST", "/v3/memories/search/", `{"query":"zq"}`},
+			{"GET", "/v1/memories/" + id + "/", ""}, {"GET", "/v1/memories/" + id + "/history/", ""}, {"GET", "/v1/entities/", ""}, {"GET", "/memories", ""},
+			{"GET", "/memories/" + id, ""}, {"POST", "/search", `{"query":"zq"}`}, {"GET", "/entities", ""}} {
+			if a := w.do(ann, c[0], c[1], c[2]); strings.Contains(a.text, "alice") {
+				seen = append(seen, c[0]+" "+c[1])
+			}
+		}
+		return seen
+	}
+	if seen := read(); len(seen) != 16 {
+		t.Fatalf("the test cannot see what is there: %q", seen)
+	}
+	w.ok(ann, "PUT", "/api/v2/users/alice/consent", `{"purposes":{"memory":false},"source":"s"}`)
+	if seen := read(); len(seen) != 0 {
+		t.Errorf("after it was withdrawn: %q", seen)
+	}
+}

@@ -111,6 +111,29 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestExportForAPurpose takes out of an export who refuses what it is for, each by the flag that says so.
+func TestExportForAPurpose(t *testing.T) {
+	w := newWorld(t)
+	people(w)
+	for user, flags := range map[string]string{"agrees": `"purposes":{"research":true}`, "nosale": `"do_not_sell":true`, "limits": `"limit_use":true`, "withdrew": `"purposes":{"research":false}`} {
+		w.ok(ann, "POST", "/v3/memories/add/", `{"messages":[{"role":"user","content":"zq of `+user+`"}],"user_id":"`+user+`"}`)
+		w.ok(ann, "PUT", "/api/v2/users/"+user+"/consent", `{`+flags+`,"source":"s"}`)
+	}
+	for purpose, want := range map[string]string{"": "agrees nosale limits withdrew", "sale": "agrees withdrew", "research": "agrees nosale", "support": "agrees nosale withdrew"} {
+		w.request = func(r *http.Request) {
+			if purpose != "" {
+				r.Header.Set(purposeHeader, purpose)
+			}
+		}
+		text := w.ok(ann, "GET", "/api/v2/export", "").text
+		for _, user := range []string{"agrees", "nosale", "limits", "withdrew"} {
+			if strings.Contains(text, "zq of "+user) != strings.Contains(want, user) {
+				t.Errorf("%q, %s: %s", purpose, user, text)
+			}
+		}
+	}
+}
+
 // post sends lines to a tenant.
 func (w *world) post(token, text string) answer {
 	w.request = func(r *http.Request) { r.Header.Set("Content-Type", ndjson) }

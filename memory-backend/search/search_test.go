@@ -1,7 +1,10 @@
 package search
 
 import (
+	"math"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,6 +176,62 @@ func TestRanking(t *testing.T) {
 	}
 	if r.Next(1) != nil {
 		t.Error("something is left")
+	}
+}
+
+// TestRankingIsBM25 compares the order and the scores with the formula, written down once more over plain counts of words.
+func TestRankingIsBM25(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		const docs = 60
+		words := []string{"apple", "bread", "cider", "dates", "eggs", "figs"}
+		text, total := make([][]string, docs+1), 0
+		for d := int64(1); d <= docs; d++ {
+			for range 1 + r.IntN(12) {
+				text[d] = append(text[d], words[min(r.IntN(6), r.IntN(6))])
+			}
+			total += len(text[d])
+		}
+		query := words[r.IntN(3):][:3]
+		ranking, want, most := NewRanking(docs, int64(total), 1, docs), map[int64]float64{}, 0.0
+		for _, word := range query {
+			var postings []Posting
+			for d := int64(1); d <= docs; d++ {
+				n := 0
+				for _, w := range text[d] {
+					if w == word {
+						n++
+					}
+				}
+				if n > 0 {
+					postings = append(postings, Posting{d, uint32(n), uint32(len(text[d]))})
+				}
+			}
+			n := float64(len(postings))
+			idf := math.Log(1 + (docs-n+0.5)/(n+0.5))
+			most += idf
+			for _, p := range postings {
+				tf, length := float64(p.Count), float64(p.Len)/(float64(total)/docs)
+				want[p.Doc] += idf * tf * 1.9 / (tf + 0.9*(0.6+0.4*length))
+			}
+			add(t, ranking, postings)
+		}
+		var order []int64
+		for d, score := range want {
+			order = append(order, d)
+			if got := ranking.Score(d); math.Abs(got-min(1, score/most)) > 1e-9 {
+				t.Fatalf("document %d scores %v, want %v", d, got, score/most)
+			}
+		}
+		slices.SortFunc(order, func(a, b int64) int {
+			if math.Abs(want[a]-want[b]) > 1e-12 {
+				return int(math.Copysign(1, want[b]-want[a]))
+			}
+			return int(b - a)
+		})
+		if got := append(ranking.Next(7), ranking.Next(docs)...); !slices.Equal(got, order) {
+			t.Fatalf("%v: got %v, want %v", query, got, order)
+		}
 	}
 }
 

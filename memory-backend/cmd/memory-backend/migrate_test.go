@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/memgate/memgate/memory-backend/memory"
 	"github.com/memgate/memgate/memory-backend/rights"
 	"github.com/memgate/memgate/memory-backend/store/qdrant/qdranttest"
 	"github.com/memgate/memgate/memory-backend/store/sqlite"
@@ -135,5 +136,29 @@ func TestMigrateRecords(t *testing.T) {
 	}
 	if err := migrate(t.Context(), source, target, "nobody", io.Discard, io.Discard); err == nil {
 		t.Error("a tenant that does not exist was moved")
+	}
+}
+
+// As many memories on both sides that say other things are no move.
+func TestMigrateCompares(t *testing.T) {
+	at := time.Unix(1, 0).UTC()
+	files := func(content string) *sqlite.Store {
+		s, err := sqlite.Open(sqlite.Config{Dir: t.TempDir(), Now: time.Now, Random: rand.Reader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		m := &memory.Memory{ID: "1", Agent: "bot", Content: content, Created: at, Updated: at}
+		if err := s.Add(t.Context(), "acme", memory.Write{By: "w", At: at}, []*memory.Memory{m}); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	source, target := files("green tea"), files("black tea")
+	if err := migrate(t.Context(), source, target, "", io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "which differ") {
+		t.Errorf("%v", err)
+	}
+	if m, err := target.Get(t.Context(), "acme", "1", nil); err != nil || m.Content != "black tea" {
+		t.Errorf("%+v, %v", m, err)
 	}
 }

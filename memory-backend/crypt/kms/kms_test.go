@@ -8,7 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cloud.google.com/go/kms/apiv1/kmspb"
+	"github.com/tink-crypto/tink-go-gcpkms/v2/integration/gcpkms"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/memgate/memgate/memory-backend/crypt"
 	"github.com/memgate/memgate/memory-backend/crypt/kms"
@@ -231,6 +242,63 @@ func TestAWS(t *testing.T) {
 	tenants(t, m)
 	s.Close()
 	if _, err := m.EncryptWithContext(ctx, []byte("x"), nil); !errors.Is(err, crypt.ErrUnavailable) {
+		t.Errorf("gone: %v", err)
+	}
+}
+
+// googleKMS answers as Google Cloud KMS does for one key.
+type googleKMS struct {
+	kmspb.UnimplementedKeyManagementServiceServer
+	aead cipher.AEAD
+	name string
+}
+
+func checksum(b []byte) *wrapperspb.Int64Value {
+	return wrapperspb.Int64(int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))))
+}
+
+func (g *googleKMS) Encrypt(_ context.Context, r *kmspb.EncryptRequest) (*kmspb.EncryptResponse, error) {
+	if r.Name != g.name {
+		return nil, status.Error(codes.NotFound, "no such key")
+	}
+	sealed := g.aead.Seal(nil, nil, r.Plaintext, r.AdditionalAuthenticatedData)
+	return &kmspb.EncryptResponse{Name: g.name + "/cryptoKeyVersions/1", Ciphertext: sealed, CiphertextCrc32C: checksum(sealed),
+		VerifiedPlaintextCrc32C: true, VerifiedAdditionalAuthenticatedDataCrc32C: true}, nil
+}
+
+func (g *googleKMS) Decrypt(_ context.Context, r *kmspb.DecryptRequest) (*kmspb.DecryptResponse, error) {
+	plain, err := g.aead.Open(nil, nil, r.Ciphertext, r.AdditionalAuthenticatedData)
+	if err != nil || r.Name != g.name {
+		return nil, status.Error(codes.InvalidArgument, "decryption failed")
+	}
+	return &kmspb.DecryptResponse{Plaintext: plain, PlaintextCrc32C: checksum(plain)}, nil
+}
+
+// TestGoogle speaks to a service that answers as Google Cloud KMS does.
+func TestGoogle(t *testing.T) {
+	const name = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	kmspb.RegisterKeyManagementServiceServer(server, &googleKMS{aead: key(t), name: name})
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	// The integration offers no other way to another address for those who open a key by its URI.
+	was := gcpkms.DefaultOptions
+	t.Cleanup(func() { gcpkms.DefaultOptions = was })
+	gcpkms.DefaultOptions = append(was[:len(was):len(was)], gcpkms.WithGoogleAPIClientOptions(option.WithEndpoint(listener.Addr().String()),
+		option.WithoutAuthentication(), option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials()))))
+	m, err := kms.Openers(os.LookupEnv).Open(ctx, "gcp-kms://"+name, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenants(t, m)
+	server.Stop()
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := m.EncryptWithContext(short, []byte("x"), nil); !errors.Is(err, crypt.ErrUnavailable) {
 		t.Errorf("gone: %v", err)
 	}
 }

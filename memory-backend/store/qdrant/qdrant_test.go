@@ -175,6 +175,44 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// Words and vectors are ranked and joined by Qdrant, in one request, and both sides are of the tenant alone.
+func TestFusionIsAskedOfQdrant(t *testing.T) {
+	server, port := qdranttest.Serve(t)
+	s := openStore(t, config(t, port))
+	vector := make([]float32, storetest.Space.Dimensions)
+	vector[0] = 1
+	w := by
+	w.Space, w.Vectors = storetest.Space, [][]float32{vector}
+	if err := s.Add(t.Context(), "a", w, []*memory.Memory{canary("m1")}); err != nil {
+		t.Fatal(err)
+	}
+	hits, err := s.Search(t.Context(), "a", memory.SearchQuery{Text: "words", Space: storetest.Space, Vector: vector, Limit: 3})
+	if err != nil || len(hits) != 1 {
+		t.Fatalf("%v, %v", hits, err)
+	}
+	server.With(func(s *qdranttest.State) {
+		queries := 0
+		for _, r := range s.Requests {
+			q, ok := r.(*qdrant.QueryPoints)
+			if !ok {
+				continue
+			}
+			queries++
+			if len(q.Prefetch) != 2 || q.Query.GetRrf() == nil || q.Prefetch[0].GetUsing() == q.Prefetch[1].GetUsing() {
+				t.Errorf("query %v", q)
+			}
+			for _, side := range q.Prefetch {
+				if side.Filter.Must[0].GetField().GetKey() != fieldTenant {
+					t.Errorf("a side is not of the tenant: %v", side)
+				}
+			}
+		}
+		if queries != 1 {
+			t.Errorf("%d queries", queries)
+		}
+	})
+}
+
 func TestAPIKey(t *testing.T) {
 	server, port := qdranttest.Serve(t)
 	c := config(t, port)

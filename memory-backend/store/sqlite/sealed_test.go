@@ -303,3 +303,58 @@ func TestDropSurvivesInterruption(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
+
+// TestOnlyResultsAreOpened damages memories that match a query and do not come back: a search that opened them would fail.
+func TestOnlyResultsAreOpened(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, 8)
+	for _, id := range []string{"1", "2", "3"} {
+		put(t, s, "a", id, "words")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, dir, "a")
+	if _, err := db.Exec(`UPDATE memories SET content = (SELECT content FROM memories WHERE id = '3') WHERE id <> '3'`); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	s = openDir(t, dir, 8)
+	for _, f := range []memory.Filter{nil, memory.Eq(memory.FieldAgent, "bot")} {
+		if hits, err := s.Search(ctx, "a", memory.SearchQuery{Text: "words", Filter: f, Limit: 1}); err != nil || len(hits) != 1 || hits[0].Memory.ID != "3" {
+			t.Errorf("%v, %v", hits, err)
+		}
+		if _, err := s.Search(ctx, "a", memory.SearchQuery{Text: "words", Filter: f, Limit: 2}); !errors.Is(err, memory.ErrCorrupt) {
+			t.Errorf("what was damaged came back: %v", err)
+		}
+	}
+}
+
+// TestKeysAreDestroyedFirst lets the removal of a tenant's files fail: its keys are gone by then, and dropping it again ends it.
+func TestKeysAreDestroyedFirst(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, 8)
+	put(t, s, "a", "1", "words")
+	inTheWay := filepath.Join(dir, sqlite.FileName("a")+"-journal")
+	if err := os.MkdirAll(filepath.Join(inTheWay, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DropTenant(ctx, "a"); err == nil {
+		t.Fatal("the files are said to be gone")
+	}
+	if _, err := os.Stat(filepath.Join(dir, sqlite.FileName("a"))); err != nil {
+		t.Errorf("the file is not left: %v", err)
+	}
+	if keys, err := filepath.Glob(filepath.Join(dir, "keys", "*.keys")); err != nil || len(keys) != 0 {
+		t.Errorf("keys are left: %v, %v", keys, err)
+	}
+	if err := os.RemoveAll(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DropTenant(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	if files := databases(t, dir); len(files) != 0 {
+		t.Error(files)
+	}
+}
