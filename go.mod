@@ -3,8 +3,8 @@ module github.com/memgate/memgate
 go 1.26.0
 
 require (
-	cloud.google.com/go/kms v1.31.0
 	cel.dev/cel-go v0.33.2
+	cloud.google.com/go/kms v1.31.0
 	github.com/envoyproxy/go-control-plane/envoy v1.40.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/google/uuid v1.6.0

@@ -54,7 +54,8 @@ const narrowing = `
 	"tags": {"type": "array", "items": {"type": "string"}, "description": "only memories that have all of these tags"},
 	"created_after": {"type": "string", "description": "a date (YYYY-MM-DD) or ISO 8601 time"},
 	"created_before": {"type": "string", "description": "a date (YYYY-MM-DD) or ISO 8601 time"},
-	"status": {"enum": ["all", "active", "expired"]}`
+	"status": {"enum": ["all", "active", "expired"]},
+	"min_confidence": {"type": "number", "minimum": 0, "maximum": 1, "description": "leave out memories that are less certain"}`
 
 // tools are all that are offered.
 var tools = []tool{

@@ -246,6 +246,9 @@ func (s *Server) recallFilter(f *form, agent string, standard, most int) (filter
 	case "expired":
 		filter = append(filter, memory.Expired(s.now()))
 	}
+	if least, ok := f.number("min_confidence", false, 0, 1); ok {
+		filter = append(filter, memory.Cond{Field: memory.FieldConfidence, Op: memory.OpGte, Values: []any{least}})
+	}
 	limit, ok := f.integer("limit", 1)
 	if !ok {
 		limit = standard

@@ -96,7 +96,7 @@ func TestBatchRemember(t *testing.T) {
 
 func TestRecall(t *testing.T) {
 	w := newWorld(t)
-	w.ok("t", "POST", "/api/v2/agents/bot/remember", `{"content":"Alice drinks green tea","type":"preference","tags":["drink","home"]}`)
+	w.ok("t", "POST", "/api/v2/agents/bot/remember", `{"content":"Alice drinks green tea","type":"preference","tags":["drink","home"],"confidence":0.6}`)
 	w.now = epoch.AddDate(0, 0, 1)
 	w.ok("t", "POST", "/api/v2/agents/bot/remember", `{"content":"Alice drinks coffee at work","type":"fact","tags":["drink"]}`)
 	w.ok("t", "POST", "/api/v2/agents/bot/batch-remember", `{"memories":[{"content":"Alice drinks cocoa","type":"event","status":"expired","expired_at":"2026-05-08","expired_by":"me"}]}`)
@@ -114,6 +114,10 @@ func TestRecall(t *testing.T) {
 		{`{"query":"drink","created_before":"2026-05-07"}`, tea},
 		{`{"query":"drink","created_after":"2026-05-08","status":"active"}`, coffee},
 		{`{"query":"drink","created_after":"2026-05-07T12:00:00Z","created_before":"2026-05-07T12:00:00Z"}`, tea},
+		{`{"query":"drink","min_confidence":0.6,"status":"active"}`, coffee + "|" + tea},
+		{`{"query":"drink","min_confidence":0.61,"status":"active"}`, coffee},
+		{`{"query":"drink","min_confidence":1}`, ""},
+		{`{"query":"drink","min_confidence":null,"status":"expired"}`, cocoa},
 		{`{"query":"green tea","min_similarity":0.5}`, tea},
 		{`{"query":"green quantum physics theory","min_similarity":0.9}`, ""},
 		{`{"query":"\"green\" OR (tea)*","limit":null,"type":null,"tags":null}`, tea},
@@ -131,7 +135,7 @@ func TestRecall(t *testing.T) {
 		status int
 	}{
 		{`{}`, 422}, {`{"query":""}`, 422}, {`{"query":" "}`, 422}, {`{"query":"x","limit":0}`, 422}, {`{"query":"x","limit":1.5}`, 422},
-		{`{"query":"x","limit":101}`, 400}, {`{"query":"x","min_similarity":2}`, 422}, {`{"query":"x","status":null}`, 422},
+		{`{"query":"x","limit":101}`, 400}, {`{"query":"x","min_similarity":2}`, 422}, {`{"query":"x","status":null}`, 422}, {`{"query":"x","min_confidence":1.1}`, 422}, {`{"query":"x","min_confidence":"high"}`, 422},
 		{`{"query":"x","type":["nonsense"]}`, 422}, {`{"query":"x","tags":["a b"]}`, 422}, {`{"query":"x","created_after":"soon"}`, 422},
 		{`{"query":"` + strings.Repeat("x", 1001) + `"}`, 413},
 		{`{"query":"x","type":[` + strings.Repeat(`"fact",`, 50) + `"fact"]}`, 422},

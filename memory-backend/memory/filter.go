@@ -31,13 +31,14 @@ const (
 	FieldExpiredAt   // when it was stamped expired
 	FieldHeld        // "true" or "false"
 	FieldHold        // "true" or "false": whether there is a legal hold
+	FieldConfidence  // a number from 0 to 1
 )
 
 // Op compares a field with a value.
 type Op uint8
 
 // The comparisons. On a list OpEq and OpContains mean that one element is equal; OpIContains on text
-// and lists ignores case. Ordering applies to times and, in metadata, to numbers and to text (by bytes).
+// and lists ignores case. Ordering applies to times, to the confidence and, in metadata, to numbers and to text (by bytes).
 const (
 	OpEq Op = iota + 1
 	OpGt
@@ -182,6 +183,8 @@ func (c Cond) match(m *Memory) bool {
 		return matchText(c, strconv.FormatBool(m.Held))
 	case FieldHold:
 		return matchText(c, strconv.FormatBool(m.Hold != ""))
+	case FieldConfidence:
+		return matchNumber(c, m.Confidence)
 	}
 	return false
 }
@@ -253,6 +256,18 @@ func matchTime(c Cond, t time.Time) bool {
 	for _, v := range c.Values {
 		w, ok := v.(time.Time)
 		if ok && compareNumber(c.Op, float64(t.UnixMicro()), float64(w.UnixMicro())) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchNumber(c Cond, n float64) bool {
+	if c.Op == OpExists {
+		return true
+	}
+	for _, v := range c.Values {
+		if w, ok := v.(float64); ok && compareNumber(c.Op, n, w) {
 			return true
 		}
 	}

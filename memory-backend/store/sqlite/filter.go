@@ -153,6 +153,8 @@ func (w *writer) cond(c memory.Cond) {
 		w.unknown()
 	case c.Field == memory.FieldMetadata:
 		w.metadata(c)
+	case c.Field == memory.FieldConfidence:
+		w.number(c, "m.confidence")
 	default:
 		w.sql.WriteString("0")
 	}
@@ -284,6 +286,22 @@ func (w *writer) time(c memory.Cond, column string) {
 		w.args = append(w.args, t.UnixMicro())
 	}
 	w.sql.WriteByte(')')
+}
+
+func (w *writer) number(c memory.Cond, column string) {
+	if c.Op == memory.OpExists {
+		w.sql.WriteString("1")
+		return
+	}
+	w.sql.WriteString("0")
+	for _, v := range c.Values {
+		n, ok := v.(float64)
+		if !ok || comparisons[c.Op] == "" {
+			continue
+		}
+		w.sql.WriteString(" OR " + column + " " + comparisons[c.Op] + " ?")
+		w.args = append(w.args, n)
+	}
 }
 
 func (w *writer) metadata(c memory.Cond) {

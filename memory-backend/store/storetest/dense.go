@@ -118,6 +118,7 @@ func denseFilters(t *testing.T, s memory.VectorStore) {
 		{"tag", func(m *memory.Memory) { m.Tags = nil }, memory.Eq(memory.FieldTags, "kept")},
 		{"metadata", func(m *memory.Memory) { m.Metadata = json.RawMessage(`{"n":3}`) }, memory.Cond{Field: memory.FieldMetadata, Key: "n", Op: memory.OpGt, Values: []any{5.0}}},
 		{"content", func(m *memory.Memory) { m.Content = "other words" }, memory.Cond{Field: memory.FieldContent, Op: memory.OpContains, Values: []any{"plain"}}},
+		{"confidence", func(m *memory.Memory) { m.Confidence = 0.2 }, memory.Cond{Field: memory.FieldConfidence, Op: memory.OpGte, Values: []any{0.5}}},
 		{"hold", func(m *memory.Memory) { m.Hold = "case 1" }, memory.Eq(memory.FieldHold, "false")},
 	} {
 		tenant := "filter " + c.name

@@ -33,6 +33,7 @@ func filters(t *testing.T, s memory.Store) {
 			m.App, m.Run, m.Expires = "app", "run'; --", start.Add(time.Duration(i)*time.Minute)
 			m.Held, m.Provisional = true, start.Add(time.Duration(i+1)*time.Minute)
 		}
+		m.Confidence = float64(i) / 8
 		if i%3 == 1 {
 			m.Hold = "case"
 		}
@@ -47,7 +48,7 @@ func filters(t *testing.T, s memory.Store) {
 		memory.FieldContent: {"number_1", "Content % number_1 É", "NUMBER", "%", "É", ""}, memory.FieldTags: {"red", "blue", "Blue", ""},
 		memory.FieldCategories: {"food", "FOOD"}, memory.FieldCreated: {start.Add(3 * time.Minute), "text"},
 		memory.FieldHeld: {"true", "false"}, memory.FieldHold: {"true", "no"}, memory.FieldProvisional: {start.Add(6 * time.Minute)}, memory.FieldExpiredAt: {start},
-		memory.FieldUpdated: {start}, memory.FieldExpires: {start.Add(5 * time.Minute), start.Add(time.Microsecond)},
+		memory.FieldConfidence: {0.0, 0.25, 0.3, 0.875, "0.25"}, memory.FieldUpdated: {start}, memory.FieldExpires: {start.Add(5 * time.Minute), start.Add(time.Microsecond)},
 	}
 	for field, values := range texts {
 		for _, op := range ops {
