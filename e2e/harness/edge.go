@@ -40,9 +40,6 @@ type edge struct {
 	// says: memgate at Server.GRPC and Server.HTTP, the protected service at
 	// Upstream.Address, the filter in the file Envoy.Wasm.
 	envoy func(T, *policy.Policy) *Envoy
-	// stack, where it is not nil, starts a whole system instead, by a policy that
-	// was edited as for [StartStack].
-	stack func(t T, change func(yaml string) string) *Stack
 	// lacks are the features that it has not, each with the reason.
 	lacks map[Feature]string
 }

@@ -78,23 +78,26 @@ func (e *Envoy) launch(t T, config []byte, ready func() error) {
 		"--log-level", "warning", "--component-log-level", "wasm:info",
 		"--log-format", "%L %n: %v",
 	)
-	err = poll(func() error {
-		if !e.Running() {
-			return errEnded
-		}
-		address, err := os.ReadFile(admin)
-		if err != nil {
-			return err
-		}
-		e.Admin = "http://" + string(address)
-		if err := answers(e.Admin + "/ready"); err != nil {
-			return err
-		}
-		return ready()
-	})
-	if err != nil {
+	if err := poll(func() error { return e.isReady(admin, ready) }); err != nil {
 		t.Fatalf("envoy is not ready: %v\n%s", err, e.Log(logTail))
 	}
+}
+
+// isReady finds the admin interface by the file that Envoy writes its address to, and
+// fails unless Envoy says that it is ready, and so does ready.
+func (e *Envoy) isReady(admin string, ready func() error) error {
+	if !e.Running() {
+		return errEnded
+	}
+	address, err := os.ReadFile(admin)
+	if err != nil {
+		return err
+	}
+	e.Admin = "http://" + string(address)
+	if err := answers(e.Admin + "/ready"); err != nil {
+		return err
+	}
+	return ready()
 }
 
 // anyPort lets Envoy choose a port on loopback.

@@ -206,19 +206,13 @@ func (e *EnvoyGateway) wait(t T, admin, log string) {
 				return errors.New("Envoy Gateway has not started it")
 			}
 		}
-		if !e.Running() || !e.server.Running() {
+		if !e.server.Running() {
 			return errEnded
 		}
-		address, err := os.ReadFile(admin)
-		if err != nil {
+		return e.isReady(admin, func() error {
+			_, err := e.listener(func(_, address string) bool { return portOf(address) == portOf(e.Addr) })
 			return err
-		}
-		e.Admin = "http://" + string(address)
-		if err := answers(e.Admin + "/ready"); err != nil {
-			return err
-		}
-		_, err = e.listener(func(_, address string) bool { return portOf(address) == portOf(e.Addr) })
-		return err
+		})
 	})
 	if err != nil {
 		t.Fatalf("envoy is not ready: %v\n%s", err, e.server.Log(logTail))

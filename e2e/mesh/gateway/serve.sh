@@ -9,29 +9,29 @@
 set -eu
 binary=$1 envoy=$2 dir=$3
 
-mkdir -p "$dir/objects" "$dir/root" "$dir/data/envoy-versions/1.40.0/bin"
+mkdir -p "$dir/objects" "$dir/tree" "$dir/data/envoy-versions/1.40.0/bin"
 # The version that the objects name, as it would have been downloaded.
 ln -sf "$envoy" "$dir/data/envoy-versions/1.40.0/bin/envoy"
 
 export HOME="$dir"
 "$binary" certgen --local --config-home "$dir/config" >"$dir/certgen.log" 2>&1 || { cat "$dir/certgen.log"; exit 1; }
 
-mount -t tmpfs root "$dir/root"
+mount -t tmpfs tree "$dir/tree"
 for path in /*; do
   if [ -L "$path" ]; then
-    cp -P "$path" "$dir/root$path"
+    cp -P "$path" "$dir/tree$path"
   elif [ -d "$path" ]; then
-    mkdir "$dir/root$path"
-    mount --rbind "$path" "$dir/root$path"
+    mkdir "$dir/tree$path"
+    mount --rbind "$path" "$dir/tree$path"
   fi
 done
-mkdir -p "$dir/root/certs"
-cp "$dir/config/certs/envoy/ca.crt" "$dir/root/certs/ca.crt"
+mkdir -p "$dir/tree/certs"
+cp "$dir/config/certs/envoy/ca.crt" "$dir/tree/certs/ca.crt"
 {
   cat /etc/hosts
   echo 127.0.0.1 envoy-gateway.envoy-gateway-system.svc.cluster.local
 } >"$dir/hosts"
-mount --bind "$dir/hosts" "$dir/root/etc/hosts"
+mount --bind "$dir/hosts" "$dir/tree/etc/hosts"
 
 # What Envoy Gateway serves Envoys with, as a secret of its namespace.
 file() { base64 "$dir/config/certs/envoy/$1" | tr -d '\n'; }
@@ -64,4 +64,4 @@ provider:
 extensionApis: { enableBackend: true, enableLua: true, enableEnvoyPatchPolicy: true }
 logging: { level: { default: info } }
 EOF
-exec chroot "$dir/root" "$binary" server --config-path "$dir/config.yaml"
+exec chroot "$dir/tree" "$binary" server --config-path "$dir/config.yaml"
