@@ -54,11 +54,16 @@ func where(k *crypt.Tenant, f memory.Filter) (cond *qdrant.Condition, exact bool
 		case c == nil:
 			return nothing(), true, nil
 		}
-		return qdrant.NewFilterAsCondition(&qdrant.Filter{MustNot: []*qdrant.Condition{c}}), true, nil
+		return not(c), true, nil
 	case memory.Cond:
 		return whereCond(k, f)
 	}
 	return nothing(), true, nil
+}
+
+// not holds where a condition does not.
+func not(c *qdrant.Condition) *qdrant.Condition {
+	return qdrant.NewFilterAsCondition(&qdrant.Filter{MustNot: []*qdrant.Condition{c}})
 }
 
 // nothing is a condition that no point meets.
@@ -144,7 +149,7 @@ func whereCond(k *crypt.Tenant, c memory.Cond) (*qdrant.Condition, bool, error) 
 			continue
 		}
 		if c.Op == memory.OpExists {
-			return qdrant.NewFilterAsCondition(&qdrant.Filter{MustNot: []*qdrant.Condition{qdrant.NewIsEmpty(f.name)}}), true, nil
+			return not(qdrant.NewIsEmpty(f.name)), true, nil
 		}
 		if !equal {
 			return nil, false, nil
@@ -170,7 +175,7 @@ func oneOf(field string, words []string) *qdrant.Condition {
 // whereTime compares microseconds, which a float64 holds exactly.
 func whereTime(c memory.Cond, field string) *qdrant.Condition {
 	if c.Op == memory.OpExists {
-		return qdrant.NewFilterAsCondition(&qdrant.Filter{MustNot: []*qdrant.Condition{qdrant.NewIsEmpty(field)}})
+		return not(qdrant.NewIsEmpty(field))
 	}
 	any := &qdrant.Filter{}
 	for _, v := range c.Values {

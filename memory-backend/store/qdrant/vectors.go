@@ -130,18 +130,13 @@ func (s *Store) Unembedded(ctx context.Context, tenant string, space memory.Spac
 			return err
 		}
 		for last := after; len(list) < limit; {
-			f := r.filter(kindMemory, condition, qdrant.NewRange(fieldSeq, &qdrant.Range{Gt: qdrant.PtrOf(float64(last))}))
-			f.MustNot = []*qdrant.Condition{inSpace(space)}
-			var found []*qdrant.RetrievedPoint
-			if err := s.call(ctx, func(ctx context.Context) (err error) {
-				found, err = s.client.Scroll(ctx, &qdrant.ScrollPoints{CollectionName: s.Collection, Filter: f, Limit: qdrant.PtrOf(uint32(limit)),
-					OrderBy: &qdrant.OrderBy{Key: fieldSeq}, WithPayload: qdrant.NewWithPayload(true)})
-				return err
-			}); err != nil || len(found) == 0 {
+			behind := qdrant.NewRange(fieldSeq, &qdrant.Range{Gt: qdrant.PtrOf(float64(last))})
+			found, err := r.page(ctx, kindMemory, []*qdrant.Condition{condition, behind, not(inSpace(space))}, &qdrant.OrderBy{Key: fieldSeq}, limit)
+			if err != nil || len(found) == 0 {
 				return err
 			}
 			for _, p := range found {
-				m, err := openMemory(r.keys, &stored{id: p.GetId().GetUuid(), payload: p.Payload})
+				m, err := openMemory(r.keys, p)
 				if err != nil {
 					return err
 				}
